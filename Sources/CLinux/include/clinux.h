@@ -3,6 +3,7 @@
 // and functions behind _GNU_SOURCE. Every function keeps the convention of its system call: -1 and errno on failure.
 #pragma once
 
+#include "clinux_spawn.h"
 #include <dirent.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>

@@ -185,5 +185,7 @@ package struct Settings {
 package struct SettingsError: Error, Equatable, CustomStringConvertible {
     package let problems: [String]
 
+    package init(problems: [String]) { self.problems = problems }
+
     package var description: String { problems.joined(separator: "\n") }
 }

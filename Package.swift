@@ -1,0 +1,245 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: Apache-2.0
+
+import PackageDescription
+
+/// One list for every Swift target: Swift 6 mode comes from the tools version; the rest is `Docs/decisions/0001-language-settings.md`.
+let settings: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+enum Layer: String { case shared = "Shared", origin = "Origin", edge = "Edge" }
+
+func target(
+    _ name: String, in layer: Layer, _ folder: String, imports: [Target.Dependency], resources: [Resource] = []
+) -> Target {
+    .target(
+        name: name, dependencies: imports, path: "Sources/\(layer.rawValue)/\(folder)", resources: resources,
+        swiftSettings: settings)
+}
+
+func fixtures(_ name: String, imports: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: imports, path: "Tests/\(name)", swiftSettings: settings)
+}
+
+func tests(_ name: String, imports: [Target.Dependency], resources: [Resource] = []) -> Target {
+    .testTarget(
+        name: name, dependencies: imports, path: "Tests/\(name)", resources: resources, swiftSettings: settings)
+}
+
+extension Target.Dependency {
+    static let argumentParser = product(name: "ArgumentParser", package: "swift-argument-parser")
+    static let configuration = product(name: "Configuration", package: "swift-configuration")
+    static let crypto = product(name: "Crypto", package: "swift-crypto")
+    static let deque = product(name: "DequeModule", package: "swift-collections")
+    static let hummingbird = product(name: "Hummingbird", package: "hummingbird")
+    static let hummingbirdCore = product(name: "HummingbirdCore", package: "hummingbird")
+    static let hummingbirdTLS = product(name: "HummingbirdTLS", package: "hummingbird")
+    static let httpTypes = product(name: "HTTPTypes", package: "swift-http-types")
+    static let jwt = product(name: "JWTKit", package: "jwt-kit")
+    static let lifecycle = product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+    static let unixSignals = product(name: "UnixSignals", package: "swift-service-lifecycle")
+    static let logging = product(name: "Logging", package: "swift-log")
+    static let metrics = product(name: "Metrics", package: "swift-metrics")
+    static let coreMetrics = product(name: "CoreMetrics", package: "swift-metrics")
+    static let nioCore = product(name: "NIOCore", package: "swift-nio")
+    static let nioEmbedded = product(name: "NIOEmbedded", package: "swift-nio")
+    static let nioHTTP1 = product(name: "NIOHTTP1", package: "swift-nio")
+    static let nioPosix = product(name: "NIOPosix", package: "swift-nio")
+    static let nioHTTPTypes = product(name: "NIOHTTPTypes", package: "swift-nio-extras")
+    static let nioHTTPTypesHTTP1 = product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras")
+    static let nioSSL = product(name: "NIOSSL", package: "swift-nio-ssl")
+}
+
+let package = Package(
+    name: "depot-registry",
+    platforms: [.macOS(.v15)],  // Only Linux is supported; this silences availability checks of the dependencies.
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: []),
+        .package(url: "https://github.com/apple/swift-crypto", "4.0.0"..<"5.0.0"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
+    ],
+    targets: [
+        // C libraries: module maps and static inline wrappers for what Swift cannot import.
+        .systemLibrary(name: "CLibcurl", path: "Sources/CLibcurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "CLibpq", path: "Sources/CLibpq", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .systemLibrary(name: "CLibcrypto", path: "Sources/CLibcrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .target(name: "CLinux", path: "Sources/CLinux"),
+
+        // Shared
+        target("OCI", in: .shared, "OCI", imports: []),
+        target("Blocking", in: .shared, "Blocking", imports: [.deque]),
+        target("Telemetry", in: .shared, "Telemetry", imports: [.coreMetrics, .logging]),
+        target("Config", in: .shared, "Config", imports: [.configuration]),
+        target("Hashing", in: .shared, "Hashing", imports: ["CLibcrypto", "OCI", .crypto]),
+        target("SignedURL", in: .shared, "SignedURL", imports: ["OCI", "Hashing"]),
+        target("EdgeProtocol", in: .shared, "EdgeProtocol", imports: ["OCI", "Hashing"]),
+        target("Disk", in: .shared, "Disk", imports: ["CLinux"]),
+        target(
+            "HTTPServer", in: .shared, "HTTPServer",
+            imports: ["CLinux", "Disk", .nioCore, .nioHTTP1, .nioPosix, .nioSSL]),
+        target("HTTPFetch", in: .shared, "HTTPFetch", imports: ["CLibcurl", "Blocking"]),
+
+        // Origin
+        target(
+            "OriginHTTP", in: .origin, "HTTP",
+            imports: [
+                "OCI", "Blocking", "Telemetry", "Disk", "HTTPServer", .httpTypes, .hummingbird, .hummingbirdCore,
+                .logging, .nioCore, .nioHTTP1, .nioHTTPTypes, .nioHTTPTypesHTTP1, .nioPosix, .nioSSL, .lifecycle,
+            ]),
+        target(
+            "OriginMetadata", in: .origin, "Metadata",
+            imports: ["CLibpq", "OCI", "Blocking", "Telemetry", .deque, .logging],
+            resources: [.embedInCode("Migrations")]),
+        target(
+            "OriginPrivatePostgres", in: .origin, "PrivatePostgres",
+            imports: ["CLinux", "Blocking", "Disk", .logging]),
+        target("OriginSecrets", in: .origin, "Secrets", imports: ["Hashing", "Disk", "OriginMetadata", .crypto]),
+        target("OriginBlobStore", in: .origin, "BlobStore", imports: ["OCI", "Hashing", "Disk"]),
+        target(
+            "OriginUploads", in: .origin, "Uploads",
+            imports: [
+                "OCI", "Blocking", "Telemetry", "Hashing", "OriginMetadata", "OriginBlobStore", .logging, .nioCore,
+            ]),
+        target(
+            "OriginAuth", in: .origin, "Auth",
+            imports: [
+                "OCI", "Telemetry", "Hashing", "Disk", "OriginHTTP", "OriginMetadata", "OriginSecrets", .crypto,
+                .httpTypes, .hummingbird, .jwt, .logging,
+            ]),
+        target(
+            "OriginEdgeControl", in: .origin, "EdgeControl",
+            imports: [
+                "OCI", "Blocking", "Telemetry", "Hashing", "SignedURL", "EdgeProtocol", "HTTPServer", "OriginHTTP",
+                "OriginMetadata", "OriginSecrets", "OriginBlobStore", "OriginAuth", .httpTypes, .hummingbird,
+                .logging, .nioCore,
+            ]),
+        target(
+            "OriginRegistryAPI", in: .origin, "RegistryAPI",
+            imports: [
+                "OCI", "Blocking", "Telemetry", "Hashing", "HTTPServer", "OriginHTTP", "OriginMetadata",
+                "OriginBlobStore", "OriginUploads", "OriginAuth", "OriginEdgeControl", .httpTypes, .hummingbird,
+                .logging,
+            ]),
+        target(
+            "OriginAdminAPI", in: .origin, "AdminAPI",
+            imports: [
+                "OCI", "Telemetry", "EdgeProtocol", "OriginHTTP", "OriginMetadata", "OriginAuth",
+                "OriginEdgeControl", .httpTypes, .hummingbird,
+            ]),
+        target(
+            "OriginCommandLine", in: .origin, "CommandLine",
+            imports: ["OCI", "Disk", "HTTPFetch", .argumentParser]),
+        .executableTarget(
+            name: "depot-origin",
+            dependencies: [
+                "OCI", "Blocking", "Telemetry", "Config", "Hashing", "SignedURL", "Disk", "HTTPServer", "OriginHTTP",
+                "OriginMetadata", "OriginPrivatePostgres", "OriginSecrets", "OriginBlobStore", "OriginUploads",
+                "OriginAuth", "OriginEdgeControl", "OriginRegistryAPI", "OriginAdminAPI", "OriginCommandLine",
+                .argumentParser, .logging, .nioCore, .lifecycle, .unixSignals,
+            ],
+            path: "Sources/Origin/Main", swiftSettings: settings),
+
+        // Edge
+        target(
+            "EdgeCache", in: .edge, "Cache",
+            imports: ["OCI", "Blocking", "Telemetry", "Hashing", "Disk", .logging]),
+        target(
+            "EdgeControl", in: .edge, "Control",
+            imports: [
+                "OCI", "Blocking", "Telemetry", "Hashing", "SignedURL", "EdgeProtocol", "Disk", "HTTPFetch",
+                .logging,
+            ]),
+        target(
+            "EdgeFill", in: .edge, "Fill",
+            imports: [
+                "OCI", "Blocking", "Telemetry", "Hashing", "SignedURL", "Disk", "HTTPFetch", "EdgeCache",
+                "EdgeControl", .logging,
+            ]),
+        target(
+            "EdgeDelivery", in: .edge, "Delivery",
+            imports: ["OCI", "Telemetry", "SignedURL", "Disk", "HTTPServer", "EdgeFill", .nioCore, .nioHTTP1]),
+        .executableTarget(
+            name: "depot-edge",
+            dependencies: [
+                "Blocking", "Telemetry", "Config", "Disk", "HTTPServer", "HTTPFetch", "EdgeCache", "EdgeControl",
+                "EdgeFill", "EdgeDelivery", .argumentParser, .logging, .nioCore, .nioPosix, .nioSSL, .lifecycle,
+                .unixSignals,
+            ],
+            path: "Sources/Edge/Main", swiftSettings: settings),
+
+        // Tests: fixtures, then one target for each target under test.
+        fixtures("LoopbackServer", imports: ["Blocking"]),
+        fixtures("StackSupport", imports: []),
+        fixtures("TestSupport", imports: ["OCI", "Telemetry", "OriginMetadata", "OriginPrivatePostgres", .logging]),
+        tests("BlockingTests", imports: ["Blocking"]),
+        tests("ClientTests", imports: ["StackSupport"]),
+        tests("ConfigTests", imports: ["Config"]),
+        tests("DiskTests", imports: ["Disk"]),
+        tests("EdgeCacheTests", imports: ["OCI", "Blocking", "Telemetry", "Hashing", "Disk", "EdgeCache", .logging]),
+        tests(
+            "EdgeControlTests",
+            imports: [
+                "OCI", "Blocking", "Telemetry", "Hashing", "SignedURL", "EdgeProtocol", "Disk", "HTTPFetch",
+                "EdgeControl", "LoopbackServer", .logging,
+            ]),
+        tests("EdgeDeliveryTests", imports: ["OCI", "SignedURL", "EdgeDelivery", .nioHTTP1]),
+        tests(
+            "EdgeFillTests",
+            imports: [
+                "OCI", "Blocking", "Telemetry", "Hashing", "SignedURL", "Disk", "HTTPFetch", "EdgeCache",
+                "EdgeControl", "EdgeFill", .logging,
+            ]),
+        tests("EdgeProtocolTests", imports: ["OCI", "Hashing", "EdgeProtocol"]),
+        tests("HTTPFetchTests", imports: ["HTTPFetch", "LoopbackServer"]),
+        tests("HTTPServerTests", imports: ["HTTPServer"]),
+        tests("HashingTests", imports: ["OCI", "Hashing"]),
+        tests("IntegrationTests", imports: ["OCI", "Hashing", "SignedURL", "StackSupport"]),
+        tests("OCITests", imports: ["OCI"]),
+        tests("OriginAuthTests", imports: ["OCI", "Hashing", "OriginMetadata", "OriginAuth", .crypto, .logging]),
+        tests("OriginBlobStoreTests", imports: ["OCI", "Hashing", "Disk", "OriginBlobStore", "TestSupport"]),
+        tests(
+            "OriginEdgeControlTests",
+            imports: [
+                "OCI", "Telemetry", "Hashing", "SignedURL", "EdgeProtocol", "OriginMetadata", "OriginEdgeControl",
+                .logging,
+            ]),
+        tests("OriginHTTPTests", imports: ["Telemetry", "OriginHTTP"]),
+        tests("OriginMetadataTests", imports: ["OCI", "Telemetry", "OriginMetadata", "TestSupport", .logging]),
+        tests(
+            "OriginPrivatePostgresTests",
+            imports: [
+                "Telemetry", "Disk", "OriginMetadata", "OriginPrivatePostgres", "TestSupport", .logging,
+            ]),
+        tests(
+            "OriginRegistryAPITests",
+            imports: [
+                "OCI", "OriginHTTP", "OriginMetadata", "OriginBlobStore", "OriginUploads", "OriginAuth",
+                "OriginRegistryAPI", .httpTypes,
+            ]),
+        tests("OriginSecretsTests", imports: ["Disk", "OriginMetadata", "OriginSecrets", "TestSupport"]),
+        tests(
+            "OriginUploadsTests",
+            imports: [
+                "OCI", "Blocking", "Telemetry", "Hashing", "Disk", "OriginMetadata", "OriginBlobStore",
+                "OriginUploads", "TestSupport", .logging, .nioCore,
+            ]),
+        tests("SignedURLTests", imports: ["OCI", "Hashing", "SignedURL"], resources: [.copy("link-vectors.json")]),
+        tests("TelemetryTests", imports: ["Telemetry", .coreMetrics, .logging]),
+        tests("TidyTests", imports: []),
+    ]
+)

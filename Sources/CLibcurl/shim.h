@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// libcurl for Swift: variadic functions do not import, and calling them through a fixed prototype is wrong on arm64, so
+// each use has a typed wrapper here. The body sink is C because libcurl hands over at most 16 KiB per call.
+#pragma once
+
+#include <curl/curl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+// MARK: Typed variadics
+
+static inline CURLcode depot_curl_set_long(CURL *easy, CURLoption option, long value) {
+    return (curl_easy_setopt)(easy, option, value);
+}
+
+static inline CURLcode depot_curl_set_offset(CURL *easy, CURLoption option, curl_off_t value) {
+    return (curl_easy_setopt)(easy, option, value);
+}
+
+static inline CURLcode depot_curl_set_string(CURL *easy, CURLoption option, const char *value) {
+    return (curl_easy_setopt)(easy, option, value);
+}
+
+static inline CURLcode depot_curl_set_pointer(CURL *easy, CURLoption option, void *value) {
+    return (curl_easy_setopt)(easy, option, value);
+}
+
+static inline CURLcode depot_curl_set_header_function(CURL *easy, curl_write_callback function, void *context) {
+    CURLcode code = (curl_easy_setopt)(easy, CURLOPT_HEADERFUNCTION, function);
+    return code == CURLE_OK ? (curl_easy_setopt)(easy, CURLOPT_HEADERDATA, context) : code;
+}
+
+static inline CURLMcode depot_curl_multi_set_long(CURLM *multi, CURLMoption option, long value) {
+    return (curl_multi_setopt)(multi, option, value);
+}
+
+/// The easy handle and the result of a finished transfer; false when no message is left.
+static inline bool depot_curl_next_done(CURLM *multi, CURL **easy, CURLcode *result) {
+    int left = 0;
+    CURLMsg *message;
+    while ((message = curl_multi_info_read(multi, &left)) != NULL) {
+        if (message->msg != CURLMSG_DONE) continue;
+        *easy = message->easy_handle;
+        *result = message->data.result;
+        return true;
+    }
+    return false;
+}
+
+// MARK: Body sink
+
+/// What the receiver says about a slab. The values are those of `FetchFlow`.
+enum { DEPOT_SINK_PROCEED = 0, DEPOT_SINK_PAUSE = 1, DEPOT_SINK_ABORT = 2 };
+
+/// Gathers the body of one transfer in a slab, and hands the slab over when the next bytes do not fit. Owned by the
+/// thread of the multi handle.
+struct depot_curl_sink {
+    unsigned char *slab;  // allocated with the first body byte, kept for the next transfer of the handle
+    size_t capacity;      // at least CURL_MAX_WRITE_SIZE
+    size_t count;
+    int (*receive)(void *context, const unsigned char *bytes, size_t count);
+    void *context;
+    bool is_blocked;  // the receiver refused the slab until it says otherwise
+    bool is_paused;   // libcurl was told to stop reading
+    bool is_aborted;
+};
+
+/// Offers what the slab holds. The slab is empty afterwards only if the answer is DEPOT_SINK_PROCEED.
+static inline int depot_curl_sink_flush(struct depot_curl_sink *sink) {
+    if (sink->is_aborted) return DEPOT_SINK_ABORT;
+    if (sink->is_blocked) return DEPOT_SINK_PAUSE;
+    if (sink->count == 0) return DEPOT_SINK_PROCEED;
+    int flow = sink->receive(sink->context, sink->slab, sink->count);
+    if (flow == DEPOT_SINK_PROCEED) {
+        sink->count = 0;
+    } else if (flow == DEPOT_SINK_PAUSE) {
+        sink->is_blocked = true;
+    } else {
+        sink->is_aborted = true;
+    }
+    return flow;
+}
+
+/// CURLOPT_WRITEFUNCTION. Takes all of the bytes or, with CURL_WRITEFUNC_PAUSE, none; 0 ends the transfer.
+static inline size_t depot_curl_sink_write(char *bytes, size_t unit, size_t unit_count, void *context) {
+    struct depot_curl_sink *sink = (struct depot_curl_sink *)context;
+    size_t count = unit * unit_count;
+    if (count == 0) return 0;
+    if (sink->slab == NULL) sink->slab = (unsigned char *)malloc(sink->capacity);
+    if (sink->slab == NULL || count > sink->capacity) return 0;
+    if (count > sink->capacity - sink->count) {
+        int flow = depot_curl_sink_flush(sink);
+        if (flow == DEPOT_SINK_ABORT) return 0;
+        if (flow == DEPOT_SINK_PAUSE) {
+            sink->is_paused = true;
+            return CURL_WRITEFUNC_PAUSE;
+        }
+    }
+    memcpy(sink->slab + sink->count, bytes, count);
+    sink->count += count;
+    if (sink->count == sink->capacity && depot_curl_sink_flush(sink) == DEPOT_SINK_ABORT) return 0;
+    return count;
+}
+
+static inline CURLcode depot_curl_attach_sink(CURL *easy, struct depot_curl_sink *sink) {
+    CURLcode code = (curl_easy_setopt)(easy, CURLOPT_WRITEFUNCTION, depot_curl_sink_write);
+    return code == CURLE_OK ? (curl_easy_setopt)(easy, CURLOPT_WRITEDATA, sink) : code;
+}

@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Blocking
+package import Disk
+import Glibc
+package import Hashing
+import Logging
+package import OCI
+import Synchronization
+import Telemetry
+
+/// One open blob of the cache, complete or partial, shared by all who read and fill it.
+///
+/// **No unverified byte leaves through it.** Read-ahead is off, and only whole pieces are read, by `check`, which hashes
+/// them; so a page that is in memory was hashed in memory. Before a window is handed out, `inspect` asks three things:
+/// the file's size and ctime (a foreign change clears all marks), the page cache (a page that left memory clears its
+/// piece's mark), and the marks. What has no mark is read and hashed on the disk pool first, and the window is inspected
+/// again. A piece that fails is absent from then on, and a fill puts it in place again.
+///
+/// What this cannot see: a page that leaves memory between `inspect` and sendfile(2), a foreign write within the very
+/// system call of one of our own writes or, before Linux 6.13, within one tick of it, and memory that lies.
+package final class CachedBlob: Sendable {
+    /// How the page cache is asked.
+    package enum Residency: Sendable, Equatable {
+        /// cachestat(2), where the kernel has it; then the second way, then the third.
+        case cachestat
+        /// preadv2(2) with RWF_NOWAIT into a buffer, and that buffer is what is sent.
+        case readResident
+        /// Neither exists: each piece is read and hashed on the pool for each reader.
+        case readThrough
+    }
+
+    package enum WindowState: Sendable {
+        /// A prefix of the window: on disk, checked, and in memory now. Not empty.
+        case ready(Range<Int64>)
+        /// The bytes of a prefix of the window, checked. Not empty.
+        case bytes([UInt8])
+        /// On disk, to be hashed before use: `check`.
+        case unchecked(Range<Int>)
+        /// On disk, to be read by `readChecked`, whose bytes are the ones to send.
+        case readThrough(piece: Int)
+        case absent(piece: Int)
+        /// The file is truncated or unreadable: drop the blob and open it anew.
+        case lost
+    }
+
+    package enum StoreOutcome: Sendable, Equatable {
+        case stored
+        /// With this piece the blob became complete; whoever gets this answer commits it.
+        case storedLast
+        case mismatch
+        /// The file is truncated or unreadable; nothing was stored.
+        case lost
+    }
+
+    private struct State {
+        var marks: PieceMarks
+        /// Who waits for the check of a piece that runs.
+        var checks: [Int: [@Sendable () -> Void]] = [:]
+        var isLost = false
+        var isComplete: Bool
+    }
+
+    /// Bytes that one window of `readResident` copies.
+    static let copiedBytesMax: Int64 = 512 << 10
+    /// Pieces whose write-back is started together.
+    private static let writebackPieces = 8
+
+    package let name: BlobName
+    package let pieces: PieceList
+    package let file: File
+    /// Of a partial blob; the bits are kept up to date until the commit.
+    private let map: File?
+    private let environment: CacheEnvironment
+    private let state: Mutex<State>
+    /// Blob and trailer: the size of the file from its creation on.
+    private let fileBytes: Int64
+    /// On disk since another run of the kernel: pieces may be missing although the map has them.
+    let isSuspect: Bool
+
+    package var digest: Digest { name.digest }
+    package var sizeBytes: Int64 { name.sizeBytes }
+
+    /// - Parameters:
+    ///   - map: `nil` for a complete blob.
+    ///   - changeTime: The file's ctime, read after the last change by the cache itself.
+    init(
+        name: BlobName,
+        pieces: PieceList,
+        file: File,
+        map: File?,
+        present: PieceSet,
+        isSuspect: Bool,
+        changeTime: Int64,
+        environment: CacheEnvironment
+    ) {
+        self.name = name
+        self.pieces = pieces
+        self.file = file
+        self.map = map
+        self.isSuspect = isSuspect
+        self.environment = environment
+        fileBytes = name.sizeBytes + BlobTrailer.byteCount(forBlobOf: name.sizeBytes)
+        state = Mutex(State(marks: PieceMarks(present: present, changeTime: changeTime), isComplete: map == nil))
+    }
+
+    /// Whether the blob was committed.
+    package var isComplete: Bool { state.withLock { $0.isComplete } }
+
+    /// The pieces on disk, checked or not.
+    package var present: PieceSet { state.withLock { $0.marks.present } }
+
+    /// Bytes of the pieces on disk, as if the last one were whole too.
+    var storedBytes: Int64 {
+        min(sizeBytes, Int64(state.withLock { $0.marks.present.count }) * PieceList.pieceBytes)
+    }
+
+    // MARK: Inspecting
+
+    /// What can be sent of the window now. Never blocks; any thread.
+    /// - Parameter window: Not empty, within the blob.
+    package func inspect(_ window: Range<Int64>) -> WindowState {
+        precondition(!window.isEmpty && window.lowerBound >= 0 && window.upperBound <= sizeBytes, "a window of the blob")
+        let touched = Self.pieces(in: window)
+        let (survey, ticket, isLost) = state.withLock { ($0.marks.survey(touched), $0.marks.ticket, $0.isLost) }
+        if isLost { return .lost }
+        switch survey {
+        case .absent(let piece): return .absent(piece: piece)
+        case _ where environment.residency == .readThrough: return .readThrough(piece: touched.lowerBound)
+        // Nothing is about to be sent yet; the rule is applied when something is.
+        case .unchecked(let pieces): return .unchecked(pieces)
+        case .checked: break
+        }
+        do throws(DiskError) {
+            if environment.residency == .cachestat, let missingCount = try file.missingPages(window) {
+                return try inspectPages(window, touched, missingCount: missingCount, ticket)
+            }
+            return try copyResident(window, ticket)
+        } catch {
+            return markLost("\(error)")
+        }
+    }
+
+    private func inspectPages(
+        _ window: Range<Int64>,
+        _ touched: Range<Int>,
+        missingCount: Int,
+        _ ticket: PieceMarks.Ticket
+    ) throws(DiskError) -> WindowState {
+        var left: [Int] = []
+        if missingCount > 0 {
+            for piece in touched {
+                let part = pieces.range(of: piece).clamped(to: window)
+                if try file.missingPages(part) ?? 1 > 0 { left.append(piece) }
+            }
+        }
+        let status = try file.status()
+        guard status.sizeBytes == fileBytes else { return markLost("size is \(status.sizeBytes)") }
+        let survey = judge(status, ticket, leftMemory: left, touched)
+        return Self.answer(survey, window)
+    }
+
+    /// The way without cachestat: the bytes are copied if all of them are in memory, and judged after the copy.
+    private func copyResident(_ window: Range<Int64>, _ ticket: PieceMarks.Ticket) throws(DiskError) -> WindowState {
+        let window = window.lowerBound..<min(window.upperBound, window.lowerBound + Self.copiedBytesMax)
+        let touched = Self.pieces(in: window)
+        let byteCount = Int(window.upperBound - window.lowerBound)
+        var copiedCount: Int? = 0
+        var failure: DiskError?
+        let bytes = [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, initializedCount in
+            do throws(DiskError) {
+                copiedCount = try file.readResident(
+                    into: UnsafeMutableRawBufferPointer(buffer), at: window.lowerBound)
+            } catch {
+                failure = error
+            }
+            initializedCount = failure == nil ? copiedCount ?? 0 : 0
+        }
+        if failure?.errno == EOPNOTSUPP { return .readThrough(piece: touched.lowerBound) }
+        if let failure { throw failure }
+        let status = try file.status()
+        guard status.sizeBytes == fileBytes, copiedCount == nil || copiedCount == byteCount else {
+            return markLost("size is \(status.sizeBytes)")
+        }
+        let survey = judge(status, ticket, leftMemory: copiedCount == nil ? Array(touched) : [], touched)
+        guard case .checked(let count) = survey else { return Self.answer(survey, window) }
+        let end = min(window.upperBound, pieces.range(of: touched.lowerBound + count - 1).upperBound)
+        return .bytes(end == window.upperBound ? bytes : Array(bytes.prefix(Int(end - window.lowerBound))))
+    }
+
+    private func judge(
+        _ status: FileStatus,
+        _ ticket: PieceMarks.Ticket,
+        leftMemory: [Int],
+        _ touched: Range<Int>
+    ) -> PieceMarks.Survey {
+        state.withLock { state in
+            state.marks.observed(changeTime: status.changeTime, after: ticket)
+            for piece in leftMemory { state.marks.leftMemory(piece) }
+            return state.marks.survey(touched)
+        }
+    }
+
+    private static func answer(_ survey: PieceMarks.Survey, _ window: Range<Int64>) -> WindowState {
+        switch survey {
+        case .checked(let count):
+            let end = (window.lowerBound / PieceList.pieceBytes + Int64(count)) * PieceList.pieceBytes
+            return .ready(window.lowerBound..<min(window.upperBound, end))
+        case .unchecked(let pieces): return .unchecked(pieces)
+        case .absent(let piece): return .absent(piece: piece)
+        }
+    }
+
+    static func pieces(in window: Range<Int64>) -> Range<Int> {
+        Int(window.lowerBound / PieceList.pieceBytes)..<Int((window.upperBound - 1) / PieceList.pieceBytes) + 1
+    }
+
+    private func markLost(_ reason: String) -> WindowState {
+        let isNew = state.withLock { state in
+            defer { state.isLost = true }
+            return !state.isLost
+        }
+        if isNew {
+            environment.metrics.damagedFiles.add(1)
+            environment.logger.warning(
+                "dropping a damaged cache file", metadata: ["blob.digest": "\(digest)", "reason": "\(reason)"])
+        }
+        return .lost
+    }
+
+    // MARK: Checking
+
+    /// Reads and hashes the pieces on the disk pool, one job each; a piece that is being checked is not checked twice.
+    /// Pieces that need no check any more are left out.
+    ///
+    /// - Parameter then: Called once, from any thread, when the first of the pieces was checked, well or not.
+    /// - Returns: Whether `then` will be called. If not, the first piece needs no check: inspect again.
+    /// - Throws: `.overloaded` if the pool takes no more jobs; `then` is not called.
+    package func check(_ wanted: Range<Int>, then: @escaping @Sendable () -> Void) throws(CacheError) -> Bool {
+        var isWaiting = false
+        for piece in wanted {
+            let isFirst = piece == wanted.lowerBound
+            let (needsCheck, needsJob) = state.withLock { state in
+                guard state.marks.present.contains(piece), !state.marks.checked.contains(piece) else { return (false, false) }
+                let isRunning = state.checks[piece] != nil
+                state.checks[piece, default: []] += isFirst ? [then] : []
+                return (true, !isRunning)
+            }
+            if isFirst { isWaiting = needsCheck }
+            if needsJob && !submitCheck(of: piece) {
+                // Others may have begun to wait for this piece: they ask again and meet the full queue themselves.
+                let waiters = state.withLock { $0.checks.removeValue(forKey: piece) } ?? []
+                for waiter in waiters.dropFirst(isFirst ? 1 : 0) { waiter() }
+                if isFirst { throw CacheError(kind: .overloaded, message: "the disk pool takes no more jobs") }
+            }
+        }
+        return isWaiting
+    }
+
+    private func submitCheck(of piece: Int) -> Bool {
+        do throws(BlockingError) {
+            try environment.pool.submit { [self] in
+                checkNow(piece)
+                let waiters = state.withLock { $0.checks.removeValue(forKey: piece) } ?? []
+                for waiter in waiters { waiter() }
+            }
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    /// Reads one piece and returns its bytes if they are right. Blocks; for file systems that cannot tell what is in
+    /// memory.
+    package func readChecked(_ piece: Int) -> [UInt8]? {
+        var copy: [UInt8]?
+        hash(piece) { copy = Array($0) }
+        return copy
+    }
+
+    /// Blocks.
+    /// - Returns: Whether the piece is right.
+    @discardableResult
+    package func checkNow(_ piece: Int) -> Bool {
+        var isRight = false
+        hash(piece) { _ in isRight = true }
+        return isRight
+    }
+
+    /// Reads a piece, hashes it, and keeps the marks; `body` gets the bytes if they are right.
+    private func hash(_ piece: Int, ifRight body: (UnsafeRawBufferPointer) -> Void) {
+        let range = pieces.range(of: piece)
+        let buffer = environment.buffers.take()
+        let bytes = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[..<Int(range.upperBound - range.lowerBound)])
+        let before = state.withLock { $0.marks.foreignChangeCount }
+        var matches = false
+        do throws(DiskError) {
+            let count = try file.read(into: bytes, at: range.lowerBound)
+            matches = count == bytes.count && pieces.matches(UnsafeRawBufferPointer(bytes), piece: piece)
+        } catch {
+            environment.logger.warning(
+                "a cached piece cannot be read", metadata: ["blob.digest": "\(digest)", "error": "\(error)"])
+        }
+        environment.metrics.checkedPieces.add(1)
+        let wasPresent = state.withLock { state in
+            defer { state.marks.hashed(piece, matches: matches, since: before) }
+            return state.marks.present.contains(piece)
+        }
+        if matches { body(UnsafeRawBufferPointer(bytes)) }
+        // The buffer belongs to the next user once its last reference is gone.
+        withExtendedLifetime(buffer) {}
+        guard !matches && wasPresent else { return }
+        environment.metrics.diskMismatches.add(1)
+        environment.logger.warning(
+            "a cached piece is damaged", metadata: ["blob.digest": "\(digest)", "blob.piece": "\(piece)"])
+        writeMapByte(holding: piece)
+    }
+
+    // MARK: Storing
+
+    /// Puts a piece into the file, also over a damaged one. Blocks; the disk pool.
+    ///
+    /// - Throws: `.outOfSpace` or `.io`; the piece is as absent as before.
+    package func store(piece: Int, bytes: UnsafeRawBufferPointer) throws(CacheError) -> StoreOutcome {
+        guard pieces.matches(bytes, piece: piece) else { return .mismatch }
+        let (ticket, isThere, isLost) = state.withLock { ($0.marks.ticket, $0.marks.present.contains(piece), $0.isLost) }
+        if isLost { return .lost }
+        if isThere { return .stored }
+        let range = pieces.range(of: piece)
+        do throws(DiskError) {
+            let status = try file.status()
+            guard status.sizeBytes == fileBytes else {
+                _ = markLost("size is \(status.sizeBytes)")
+                return .lost
+            }
+            state.withLock { state in
+                state.marks.observed(changeTime: status.changeTime, after: ticket)
+                state.marks.beganWrite()
+            }
+            var changeTime: Int64?
+            defer { state.withLock { $0.marks.endedWrite(changeTime: changeTime) } }
+            try file.write(bytes, at: range.lowerBound)
+            changeTime = try file.status().changeTime
+        } catch {
+            throw CacheError(error)
+        }
+        let isLast = state.withLock { state in
+            state.marks.stored(piece)
+            return state.marks.present.isFull && !state.isComplete
+        }
+        writeMapByte(holding: piece)
+        startWriteback(after: piece)
+        return isLast ? .storedLast : .stored
+    }
+
+    /// Brings the map's byte up to date. A map that cannot be written costs a refetch after a restart, nothing more.
+    private func writeMapByte(holding piece: Int) {
+        guard let map else { return }
+        var written: UInt8?
+        // Another thread may change a bit of the same byte between the look and the write: whoever is last sees it.
+        while true {
+            let byte = state.withLock { $0.marks.present.byte(holding: piece) }
+            if byte == written { return }
+            let isDone: Void? = withUnsafeBytes(of: byte) { try? map.write($0, at: PartialMap.byteOffset(of: piece)) }
+            guard isDone != nil else { return }
+            written = byte
+        }
+    }
+
+    /// Keeps the commit's sync short: the device writes while the fill goes on.
+    private func startWriteback(after piece: Int) {
+        let first = piece / Self.writebackPieces * Self.writebackPieces
+        guard piece == pieces.count - 1 || piece == first + Self.writebackPieces - 1 else { return }
+        try? file.startWriteback(pieces.range(of: first).lowerBound..<pieces.range(of: piece).upperBound)
+    }
+
+    // MARK: Committing
+
+    /// Does what changes the file's ctime without changing its bytes, so that it is not taken for a foreign change.
+    func withOwnChange(_ body: () throws(DiskError) -> Void) throws(DiskError) {
+        state.withLock { $0.marks.beganWrite() }
+        var changeTime: Int64?
+        defer { state.withLock { $0.marks.endedWrite(changeTime: changeTime) } }
+        try body()
+        changeTime = try file.status().changeTime
+    }
+
+    func markComplete() { state.withLock { $0.isComplete = true } }
+
+    /// Pieces that this process has not hashed yet.
+    var uncheckedPieces: [Int] {
+        state.withLock { state in
+            (0..<pieces.count).filter { state.marks.present.contains($0) && !state.marks.checked.contains($0) }
+        }
+    }
+}

@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Disk
+import Dispatch
+package import EdgeFill
+import HTTPServer
+package import NIOCore
+package import NIOHTTP1
+package import SignedURL
+package import Telemetry
+
+/// What all connections of the edge's listener share.
+package struct DeliveryEnvironment: Sendable {
+    let source: BlobSource
+    let verifier: @Sendable () -> LinkVerifier
+    let refused: @Sendable (_ target: String) -> Void
+    let metrics: DeliveryMetrics
+    let accessLog: AccessLog?
+    let isTLS: Bool
+
+    /// - Parameters:
+    ///   - verifier: The link keys in force; called for each request on an event loop.
+    ///   - refused: Told of targets that are no genuine links, since one may name a key that is not held yet. Quick.
+    ///   - accessLog: `nil` writes no access log.
+    package init(
+        source: BlobSource,
+        verifier: @escaping @Sendable () -> LinkVerifier,
+        refused: @escaping @Sendable (_ target: String) -> Void,
+        metrics: DeliveryMetrics,
+        accessLog: AccessLog?,
+        isTLS: Bool
+    ) {
+        self.source = source
+        self.verifier = verifier
+        self.refused = refused
+        self.metrics = metrics
+        self.accessLog = accessLog
+        self.isTLS = isTLS
+    }
+}
+
+/// The edge's data plane: one per connection, on its event loop, without a task hop. It checks the link, asks the
+/// reader for verified windows, and sends them by sendfile. What is not on disk yet arrives by the reader's wake-ups.
+///
+/// A stream that cannot go on ends with FIN before `Content-Length`, never with a clean short body: containerd and
+/// docker resume from there by themselves (`Docs/architecture.md`, "Broken streams").
+package final class DeliveryHandler: ChannelInboundHandler {
+    package typealias InboundIn = HTTPServerRequestPart
+    package typealias OutboundOut = IOData
+
+    /// Requests that a client may send ahead of their answers.
+    private static let pipelinedCountMax = 16
+    /// Bodies up to here are copied and leave with their head in one writev.
+    private static let copiedBytesMax: Int64 = 64 * 1024
+    /// Bytes of one encryption under TLS, where a file region may not go.
+    private static let encryptedBytes: Int64 = 256 * 1024
+    private static let idleTimeout = TimeAmount.seconds(75)
+    private static let lingerTime = TimeAmount.seconds(2)
+
+    private struct Running {
+        let exchange: DeliveryHead.Exchange
+        let method: String
+        let path: String
+        let startNanoseconds: UInt64
+        var link: Link?
+        var part: Range<Int64>?
+        var reader: BlobReader?
+        var transfer: Transfer?
+        var headIsSent = false
+        var status = 0
+        var sentBytes: Int64 = 0
+    }
+
+    private let environment: DeliveryEnvironment
+    private var context: ChannelHandlerContext?
+    private var running: Running?
+    private var waiting: [HTTPRequestHead] = []
+    private var heads = DeliveryHead()
+    private var isCorked = false
+    private var inputIsClosed = false
+    private var isEnding = false
+    private var isPumping = false
+    private var stallGuard: StallGuard?
+    private var idleTimer: Scheduled<Void>?
+    private var isDraining = false
+
+    package init(environment: DeliveryEnvironment) { self.environment = environment }
+
+    // MARK: Connection
+
+    package func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        stallGuard = StallGuard(channel: context.channel)
+        startIdleTimer()
+    }
+
+    package func handlerRemoved(context: ChannelHandlerContext) {
+        abandon()
+        self.context = nil
+    }
+
+    package func channelInactive(context: ChannelHandlerContext) {
+        abandon()
+        context.fireChannelInactive()
+    }
+
+    private func abandon() {
+        stallGuard?.stop()
+        idleTimer?.cancel()
+        if let running { record(running) }
+        running = nil
+        waiting = []
+    }
+
+    package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if event is Connections.DrainEvent {
+            isDraining = true
+            if running == nil { context.close(promise: nil) }
+        } else if event as? ChannelEvent == .inputClosed {
+            inputIsClosed = true
+            // A client that left while it waits for a fill loses nothing more; one that only closed its sending side
+            // still gets the response that is on its way.
+            if running?.transfer?.isWaiting ?? true { context.close(promise: nil) }
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    package func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        guard error is HTTPParserError, running == nil, !isEnding else {
+            context.close(promise: nil)
+            return
+        }
+        running = Running(
+            exchange: DeliveryHead.Exchange(
+                requestID: RequestID(), keepsAlive: false, isHTTP10: false, nowSeconds: HTTPDate.now),
+            method: "-", path: "-", startNanoseconds: DispatchTime.now().uptimeNanoseconds)
+        answer(DeliveryPlan.Refusal(status: 400, message: "malformed request", closes: true))
+    }
+
+    private func startIdleTimer() {
+        guard let context else { return }
+        let channel = context.channel
+        idleTimer = context.eventLoop.assumeIsolated().scheduleTask(in: Self.idleTimeout) { [self] in
+            if running == nil { channel.close(promise: nil) } else { startIdleTimer() }
+        }
+    }
+
+    // MARK: Requests
+
+    package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard !isEnding, case .head(let head) = unwrapInboundIn(data) else { return }
+        if running == nil {
+            begin(head)
+        } else if waiting.count < Self.pipelinedCountMax {
+            waiting.append(head)
+        } else {
+            context.close(promise: nil)
+        }
+    }
+
+    private func begin(_ head: HTTPRequestHead) {
+        let now = HTTPDate.now
+        let plan = DeliveryPlan(head: head, verifier: environment.verifier(), now: now)
+        running = Running(
+            exchange: DeliveryHead.Exchange(
+                requestID: RequestID(),
+                keepsAlive: head.isKeepAlive && !isDraining && !inputIsClosed && !plan.closes,
+                isHTTP10: head.version == .http1_0,
+                nowSeconds: now),
+            method: head.method.rawValue,
+            path: String(head.uri.prefix { $0 != "?" }),
+            startNanoseconds: DispatchTime.now().uptimeNanoseconds)
+        switch plan {
+        case .refuse(let refusal):
+            if refusal.status == 403 { environment.refused(head.uri) }
+            answer(refusal)
+        case .notModified(let link):
+            answer(status: 304, contentLength: nil) { DeliveryHead.writeBlobFields(link, part: nil, into: &$0) }
+        case .unsatisfiable(let link):
+            answer(status: 416, contentLength: 0) {
+                $0.writeString("Content-Range: \(ContentRange.unsatisfied(sizeBytes: link.sizeBytes))\r\n")
+            }
+        case .exists(let link, _):
+            running?.link = link
+            running?.reader = environment.source.reader(for: link, target: head.uri)
+            askWhetherExists()
+        case .send(let link, let range, let isPart):
+            running?.link = link
+            running?.part = isPart ? range : nil
+            running?.transfer = Transfer(range: range)
+            running?.reader = environment.source.reader(for: link, target: head.uri)
+            stallGuard?.responseBegan()
+            pump()
+        }
+    }
+
+    // MARK: Answers without a body of the blob
+
+    private func answer(_ refusal: DeliveryPlan.Refusal) {
+        let text = refusal.message + "\n"
+        answer(status: refusal.status, contentLength: Int64(text.utf8.count), body: text) {
+            $0.writeStaticString("Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n")
+            if let reason = refusal.reason { $0.writeString("Depot-Reason: \(reason)\r\n") }
+            if let allow = refusal.allow { $0.writeString("Allow: \(allow)\r\n") }
+        }
+    }
+
+    private func answer(_ failure: BlobReader.Failure) {
+        switch failure {
+        case .unknownBlob: answer(DeliveryPlan.Refusal(status: 404, message: "blob unknown"))
+        case .unavailable: answer(DeliveryPlan.Refusal(status: 503, message: "no parent could be reached"))
+        case .corrupt: answer(DeliveryPlan.Refusal(status: 502, message: "the parents sent wrong bytes"))
+        case .io: answer(DeliveryPlan.Refusal(status: 500, message: "the cache could not be read"))
+        }
+    }
+
+    private func answer(
+        status: Int,
+        contentLength: Int64?,
+        body: String = "",
+        fields: (inout ByteBuffer) -> Void
+    ) {
+        guard let context, var running else { return }
+        var buffer = context.channel.allocator.buffer(capacity: 512 + body.utf8.count)
+        heads.write(
+            status: status, contentLength: contentLength, exchange: running.exchange, into: &buffer, fields: fields)
+        if running.method != "HEAD" { buffer.writeString(body) }
+        running.status = status
+        running.headIsSent = true
+        self.running = running
+        context.writeAndFlush(wrapOutboundOut(.byteBuffer(buffer)), promise: nil)
+        finish()
+    }
+
+    private func askWhetherExists() {
+        guard let link = running?.link, let reader = running?.reader else { return }
+        switch reader.exists(wake: wake { $0.askWhetherExists() }) {
+        case .ready:
+            answer(status: 200, contentLength: link.sizeBytes) {
+                DeliveryHead.writeBlobFields(link, part: nil, into: &$0)
+            }
+        case .later: break
+        case .failed(let failure): answer(failure)
+        }
+    }
+
+    /// A wake-up that returns to this event loop and, if the same request still runs, goes on.
+    private func wake(_ goOn: @escaping (DeliveryHandler) -> Void) -> @Sendable () -> Void {
+        guard let context, let requestID = running?.exchange.requestID else { return {} }
+        let eventLoop = context.eventLoop
+        let bound = NIOLoopBound((handler: self, goOn: goOn), eventLoop: eventLoop)
+        return {
+            eventLoop.execute {
+                let (handler, goOn) = bound.value
+                guard handler.running?.exchange.requestID == requestID else { return }
+                goOn(handler)
+            }
+        }
+    }
+
+    // MARK: Bodies
+
+    private func pump() {
+        guard !isPumping else { return }
+        isPumping = true
+        defer { isPumping = false }
+        while let transfer = running?.transfer, let reader = running?.reader {
+            switch transfer.next {
+            case .wait:
+                return
+            case .finished:
+                finish()
+                return
+            case .ask(let offset, let end):
+                let limit = environment.isTLS ? min(end, offset + Self.encryptedBytes) : end
+                let step = reader.next(
+                    from: offset, upTo: limit,
+                    wake: wake {
+                        $0.running?.transfer?.woken()
+                        $0.pump()
+                    })
+                switch step {
+                case .ready(let window):
+                    send(window)
+                case .later:
+                    running?.transfer?.toldToWait()
+                    if inputIsClosed { context?.close(promise: nil) }
+                    return
+                case .failed(let failure):
+                    breakOff(failure)
+                    return
+                }
+            }
+        }
+    }
+
+    private func send(_ window: BlobReader.Window) {
+        switch window {
+        case .bytes(let bytes):
+            write(buffer: ByteBuffer(bytes: bytes), bodyBytes: Int64(bytes.count))
+        case .file(let file, let range):
+            let byteCount = range.upperBound - range.lowerBound
+            if environment.isTLS || (byteCount <= Self.copiedBytesMax && running?.headIsSent == false) {
+                sendCopy(of: file, range: range)
+            } else {
+                sendRegion(of: file, range: range)
+            }
+        }
+    }
+
+    /// The pages are resident, so this read does not wait for the disk.
+    private func sendCopy(of file: File, range: Range<Int64>) {
+        guard let context else { return }
+        let byteCount = Int(range.upperBound - range.lowerBound)
+        var buffer = context.channel.allocator.buffer(capacity: byteCount + 512)
+        if running?.headIsSent == false { writeBodyHead(into: &buffer) }
+        let readCount = try? buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: byteCount) { bytes in
+            try file.read(into: UnsafeMutableRawBufferPointer(rebasing: bytes[..<byteCount]), at: range.lowerBound)
+        }
+        guard readCount == byteCount else {
+            breakOff(.io)
+            return
+        }
+        write(buffer: buffer, bodyBytes: Int64(byteCount))
+    }
+
+    private func write(buffer: ByteBuffer, bodyBytes: Int64) {
+        guard let context else { return }
+        var buffer = buffer
+        if running?.headIsSent == false {
+            var head = context.channel.allocator.buffer(capacity: 512)
+            writeBodyHead(into: &head)
+            head.writeBuffer(&buffer)
+            buffer = head
+        }
+        running?.transfer?.began(window: bodyBytes)
+        running?.sentBytes += bodyBytes
+        let left = context.eventLoop.makePromise(of: Void.self)
+        left.futureResult.assumeIsolated().whenComplete { [self] result in windowLeft(result) }
+        context.writeAndFlush(wrapOutboundOut(.byteBuffer(buffer)), promise: left)
+    }
+
+    private func sendRegion(of file: File, range: Range<Int64>) {
+        guard let context else { return }
+        if running?.headIsSent == false {
+            isCorked = true
+            Cork.set(true, on: context.channel)
+            var head = context.channel.allocator.buffer(capacity: 512)
+            writeBodyHead(into: &head)
+            context.write(wrapOutboundOut(.byteBuffer(head)), promise: nil)
+        }
+        let byteCount = range.upperBound - range.lowerBound
+        running?.transfer?.began(window: byteCount)
+        running?.sentBytes += byteCount
+        let window = FileWindow(file: file, range: range)
+        let left = context.eventLoop.makePromise(of: Void.self)
+        left.futureResult.assumeIsolated().whenComplete { [self] result in
+            window.release()
+            windowLeft(result)
+        }
+        context.writeAndFlush(wrapOutboundOut(.fileRegion(window.region)), promise: left)
+    }
+
+    private func writeBodyHead(into buffer: inout ByteBuffer) {
+        guard var running, let link = running.link, let transfer = running.transfer else { return }
+        running.headIsSent = true
+        running.status = running.part == nil ? 200 : 206
+        self.running = running
+        let start = running.part?.lowerBound ?? 0
+        let part = running.part
+        heads.write(
+            status: running.status, contentLength: transfer.end - start, exchange: running.exchange, into: &buffer
+        ) { DeliveryHead.writeBlobFields(link, part: part, into: &$0) }
+    }
+
+    private func windowLeft(_ result: Result<Void, any Error>) {
+        running?.transfer?.windowLeft()
+        switch result {
+        case .success: pump()
+        case .failure: context?.close(promise: nil)
+        }
+    }
+
+    // MARK: Ends
+
+    /// The response is complete: the next request of this connection, or its end.
+    private func finish() {
+        guard let context, let ended = running else { return }
+        running = nil
+        stallGuard?.responseEnded()
+        if isCorked {
+            isCorked = false
+            Cork.set(false, on: context.channel)
+        }
+        record(ended)
+        guard ended.exchange.keepsAlive, !isDraining, !inputIsClosed else {
+            endConnection()
+            return
+        }
+        if !waiting.isEmpty { begin(waiting.removeFirst()) }
+    }
+
+    /// No verified byte can follow. Before the head this is an answer; after it, FIN before `Content-Length`.
+    private func breakOff(_ failure: BlobReader.Failure) {
+        guard let running else { return }
+        guard running.headIsSent else {
+            answer(failure)
+            return
+        }
+        environment.metrics.brokenStreams.add(1)
+        record(running)
+        self.running = nil
+        endConnection()
+    }
+
+    /// Everything written leaves, then FIN; input that is still unread would turn a plain close into a reset.
+    private func endConnection() {
+        guard let context, !isEnding else { return }
+        isEnding = true
+        waiting = []
+        if isCorked { Cork.set(false, on: context.channel) }
+        let channel = context.channel
+        let eventLoop = context.eventLoop
+        let flushed = eventLoop.makePromise(of: Void.self)
+        flushed.futureResult.whenComplete { _ in
+            channel.close(mode: .output, promise: nil)
+            eventLoop.scheduleTask(in: Self.lingerTime) { channel.close(promise: nil) }
+        }
+        context.writeAndFlush(wrapOutboundOut(.byteBuffer(ByteBuffer())), promise: flushed)
+    }
+
+    private func record(_ ended: Running) {
+        ended.reader?.close()
+        environment.metrics.answered(status: ended.status)
+        environment.metrics.servedBytes.add(Int(ended.sentBytes))
+        if let reader = ended.reader, ended.transfer != nil {
+            (reader.isHit ? environment.metrics.hits : environment.metrics.misses).add(1)
+        }
+        environment.accessLog?.log(
+            AccessRecord(
+                method: ended.method,
+                target: ended.path,
+                status: ended.status,
+                bytes: ended.sentBytes,
+                duration: .nanoseconds(
+                    Int64(clamping: DispatchTime.now().uptimeNanoseconds &- ended.startNanoseconds)),
+                remote: context?.channel.remoteAddress?.ipAddress ?? "-",
+                requestID: ended.exchange.requestID,
+                outcome: ended.reader.map { $0.isHit ? "hit" : "miss" }))
+    }
+}
+
+extension DeliveryPlan {
+    fileprivate var closes: Bool {
+        if case .refuse(let refusal) = self { refusal.closes } else { false }
+    }
+}

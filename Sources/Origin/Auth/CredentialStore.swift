@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import OCI
+package import OriginMetadata
+
+/// What authentication asks of the metadata. PostgreSQL in the origin; a dictionary in tests.
+package protocol CredentialStore: Sendable {
+    func token(secretSHA256: [UInt8]) async throws(DatabaseError) -> TokenRecord?
+    func token(id: Int64) async throws(DatabaseError) -> TokenRecord?
+    func organization(slug: OrganizationSlug) async throws(DatabaseError) -> Organization?
+}
+
+extension Database: CredentialStore {}

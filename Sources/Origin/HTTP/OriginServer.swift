@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Blocking
+import HTTPServer
+import HTTPTypes
+package import Hummingbird
+import HummingbirdCore
+package import Logging
+package import NIOCore
+import NIOHTTP1
+import NIOHTTPTypes
+import NIOHTTPTypesHTTP1
+import NIOPosix
+package import NIOSSL
+package import ServiceLifecycle
+
+/// A family of routes below fixed path prefixes. It answers everything below them, unknown paths included.
+package protocol RouteGroup: Sendable {
+    /// Raw path prefixes without a trailing slash, e.g. `/v2`.
+    var prefixes: [String] { get }
+    /// - Throws: Only what is a fault of the server; it becomes 500 and a log line.
+    func respond(to request: Request, context: OriginRequestContext) async throws -> Response
+}
+
+/// One listener of the origin: route groups behind Hummingbird's server, with our own connection handler below it.
+package struct OriginServer: Sendable {
+    package struct Configuration: Sendable {
+        package var host: String
+        package var port: Int
+        package var tls: TLSConfiguration?
+        package var headerFieldBytesMax = 16 * 1024
+        package var headerListBytesMax = 64 * 1024
+        package var headerFieldCountMax = 100
+        package var idleTimeout: TimeAmount = .seconds(75)
+
+        package init(host: String, port: Int, tls: TLSConfiguration? = nil) {
+            self.host = host
+            self.port = port
+            self.tls = tls
+        }
+    }
+
+    private let configuration: Configuration
+    private let responder: OriginResponder
+    private let diskPool: BlockingPool
+    private let observer: ExchangeObserver
+    private let logger: Logger
+
+    package init(
+        _ configuration: Configuration,
+        groups: [any RouteGroup],
+        diskPool: BlockingPool,
+        observer: ExchangeObserver,
+        logger: Logger
+    ) {
+        self.configuration = configuration
+        responder = OriginResponder(groups: groups)
+        self.diskPool = diskPool
+        self.observer = observer
+        self.logger = logger
+    }
+
+    /// The listener as a service: runs until graceful shutdown, then lets running requests end.
+    ///
+    /// - Parameter running: Called with the bound address once connections are accepted.
+    /// - Throws: If the TLS configuration cannot be used.
+    package func service(running: @escaping @Sendable (SocketAddress) async -> Void) throws -> any Service {
+        let tls = try configuration.tls.map { try NIOSSLContext(configuration: $0) }
+        let builder = HTTPServerBuilder { [self] respond in
+            OriginChannel(
+                responder: respond, configuration: configuration, tls: tls, observer: observer, diskPool: diskPool)
+        }
+        return Application(
+            responder: responder,
+            server: builder,
+            configuration: ApplicationConfiguration(
+                address: .hostname(configuration.host, port: configuration.port), backlog: 4096),
+            onServerRunning: { channel in
+                if let address = channel.localAddress { await running(address) }
+            },
+            logger: logger)
+    }
+}
+
+/// Finds the group of a path. There is no other routing here: each group parses its own paths.
+struct OriginResponder: HTTPResponder {
+    private let groups: [(prefix: String, group: any RouteGroup)]
+
+    init(groups: [any RouteGroup]) {
+        self.groups = groups.flatMap { group in group.prefixes.map { ($0, group) } }
+    }
+
+    func respond(to request: Request, context: OriginRequestContext) async throws -> Response {
+        let target = RawTarget(request)
+        guard let found = groups.first(where: { target.isBelow($0.prefix) }) else {
+            return .plain(.notFound, "404 page not found")
+        }
+        do {
+            return try await found.group.respond(to: request, context: context)
+        } catch let error as HTTPParserError {
+            throw error
+        } catch is BodyCutShort {
+            return .plain(.badRequest, "the request body ended before its declared length")
+        } catch is CancellationError {
+            return .failure(.serviceUnavailable, requestID: request.requestID, retryAfterSeconds: 1)
+        } catch {
+            context.logger.error(
+                "request failed",
+                metadata: ["request.id": "\(request.requestID)", "error": "\(error)", "path": "\(target.path)"])
+            return .failure(.internalServerError, requestID: request.requestID)
+        }
+    }
+}
+
+/// Hummingbird's HTTP/1 channel with `ConnectionHandler` between the codecs, where file regions are legal.
+struct OriginChannel: HTTPChannelHandler {
+    /// A connection and the handler that belongs to it.
+    struct Value: ServerChildChannelValue {
+        let asyncChannel: NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>
+        let connection: Connection
+        var channel: any Channel { asyncChannel.channel }
+    }
+
+    let responder: HTTPChannelHandler.Responder
+    let configuration: OriginServer.Configuration
+    let tls: NIOSSLContext?
+    let observer: ExchangeObserver
+    let diskPool: BlockingPool
+
+    func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
+        channel.eventLoop.makeCompletedFuture {
+            let pipeline = channel.pipeline.syncOperations
+            if let tls { try pipeline.addHandler(NIOSSLServerHandler(context: tls)) }
+            var limits = NIOHTTPDecoderLimitConfiguration()
+            limits.maxHeaderFieldSize = configuration.headerFieldBytesMax
+            limits.maxHeaderListSize = configuration.headerListBytesMax
+            limits.maxHeaderFieldCount = configuration.headerFieldCountMax
+            try pipeline.configureHTTPServerPipeline(
+                withPipeliningAssistance: false,
+                withErrorHandling: false,
+                withOutboundHeaderValidation: false,
+                withEncoderConfiguration: .init(),
+                withDecoderLimitConfiguration: limits)
+            let handler = ConnectionHandler(eventLoop: channel.eventLoop, observer: observer)
+            try pipeline.addHandler(handler)
+            try pipeline.addHandler(HTTP1ToHTTPServerCodec(secure: tls != nil))
+            try pipeline.addHandler(
+                HTTPConnectionStateHandler(idleTimeout: Duration(configuration.idleTimeout), logger: logger))
+            // Uploads: few large reads instead of many small ones.
+            let options = channel.syncOptions
+            try options?.setOption(
+                .recvAllocator,
+                value: AdaptiveRecvByteBufferAllocator(minimum: 16 * 1024, initial: 64 * 1024, maximum: 1024 * 1024))
+            try options?.setOption(.tcpOption(.tcp_nodelay), value: 1)
+            let asyncChannel = try NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>(
+                wrappingChannelSynchronously: channel, configuration: .init(isOutboundHalfClosureEnabled: true))
+            let connection = Connection(
+                channel: channel,
+                isTLS: tls != nil,
+                handler: NIOLoopBound(handler, eventLoop: channel.eventLoop),
+                diskPool: diskPool)
+            return Value(asyncChannel: asyncChannel, connection: connection)
+        }
+    }
+
+    func handle(value: Value, logger: Logger) async {
+        await Connection.$current.withValue(value.connection) {
+            await handleHTTP(asyncChannel: value.asyncChannel, logger: logger)
+        }
+    }
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Hummingbird
+
+/// A request target as it came, split at the first `?`. The path is never decoded or normalised: what is not in the
+/// grammar of a route is refused there (`Docs/architecture.md`, "Paths").
+package struct RawTarget: Sendable {
+    package let path: Substring
+    package let query: Substring?
+
+    package init(_ target: String) {
+        if let mark = target.firstIndex(of: "?") {
+            path = target[..<mark]
+            query = target[target.index(after: mark)...]
+        } else {
+            path = target[...]
+            query = nil
+        }
+    }
+
+    package init(_ request: Request) { self.init(request.head.path ?? "") }
+
+    /// Does the path lie below `prefix`, which ends at a segment boundary?
+    package func isBelow(_ prefix: String) -> Bool {
+        guard path.utf8.starts(with: prefix.utf8) else { return false }
+        let rest = path.utf8.dropFirst(prefix.utf8.count)
+        return rest.isEmpty || rest.first == UInt8(ascii: "/")
+    }
+}
+
+/// A query string, decoded as `application/x-www-form-urlencoded`; order and duplicates are kept.
+package struct FormItems: Sendable {
+    package enum Failure: Error { case tooMany, badEncoding }
+
+    package let items: [(name: String, value: String)]
+
+    /// - Parameter countMax: More items than this are refused.
+    package init(_ text: Substring?, countMax: Int = 256) throws(Failure) {
+        var items: [(name: String, value: String)] = []
+        for pair in (text ?? "").utf8.split(separator: UInt8(ascii: "&")) {
+            guard items.count < countMax else { throw .tooMany }
+            let mark = pair.firstIndex(of: UInt8(ascii: "=")) ?? pair.endIndex
+            let value = mark == pair.endIndex ? pair[mark...] : pair[pair.index(after: mark)...]
+            guard let name = Self.decoded(pair[..<mark]), let value = Self.decoded(value) else { throw .badEncoding }
+            items.append((name, value))
+        }
+        self.items = items
+    }
+
+    package func all(_ name: String) -> [String] { items.filter { $0.name == name }.map(\.value) }
+
+    /// The value of an item that may come at most once; `nil` if it is absent or repeated.
+    package func only(_ name: String) -> String? {
+        let values = all(name)
+        return values.count == 1 ? values[0] : nil
+    }
+
+    private static func decoded(_ text: Substring.UTF8View) -> String? {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(text.count)
+        var rest = text[...]
+        while let byte = rest.popFirst() {
+            switch byte {
+            case UInt8(ascii: "+"):
+                bytes.append(UInt8(ascii: " "))
+            case UInt8(ascii: "%"):
+                guard let high = rest.popFirst().flatMap(nibble), let low = rest.popFirst().flatMap(nibble) else {
+                    return nil
+                }
+                bytes.append(high << 4 | low)
+            default:
+                bytes.append(byte)
+            }
+        }
+        return String(validating: bytes, as: UTF8.self)
+    }
+
+    private static func nibble(_ digit: UInt8) -> UInt8? {
+        switch digit {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
+        case UInt8(ascii: "a")...UInt8(ascii: "f"): digit - UInt8(ascii: "a") + 10
+        case UInt8(ascii: "A")...UInt8(ascii: "F"): digit - UInt8(ascii: "A") + 10
+        default: nil
+        }
+    }
+}

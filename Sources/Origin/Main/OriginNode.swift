@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Blocking
+import Config
+import Disk
+import Foundation
+import HTTPServer
+import Logging
+import NIOCore
+import OriginAuth
+import OriginEdgeControl
+import OriginHTTP
+import OriginMetadata
+import OriginPrivatePostgres
+import ServiceLifecycle
+import Telemetry
+import UnixSignals
+
+/// The running origin, from start to drain: database, parts, listeners; then in reverse.
+struct OriginNode: Sendable {
+    /// After the drain's deadline connections are cut off; they get this long to notice.
+    private static let cutOffTime = Duration.seconds(5)
+
+    private let settings: OriginSettings
+    private let logger = Logger(label: "depot-origin")
+    private let metrics = Metrics()
+
+    init(settings: OriginSettings) { self.settings = settings }
+
+    /// Runs until SIGTERM or SIGINT, then drains.
+    /// - Throws: `StartFailure`; what a listener could not be bound with.
+    func run() async throws {
+        try await ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: [ServiceGroupConfiguration.ServiceConfiguration(
+                    service: Running(node: self), successTerminationBehavior: .gracefullyShutdownGroup)],
+                gracefulShutdownSignals: [.sigterm, .sigint],
+                logger: .silent)
+        ).run()
+    }
+
+    private struct Running: Service {
+        let node: OriginNode
+        func run() async throws { try await node.startAndServe() }
+    }
+
+    private func startAndServe() async throws {
+        do throws(DiskError) {
+            _ = try Directory.create(settings.dataDirectory, permissions: 0o750)
+        } catch { throw StartFailure("data directory", error) }
+        let cluster = try await privateCluster()
+        do {
+            try await withDatabase(url: cluster?.url ?? settings.databaseURL?.reveal ?? "") { database in
+                let parts = try await OriginParts(settings, database: database, metrics: metrics, logger: logger)
+                try await serve(parts, stopDatabase: { await cluster?.stop() })
+            }
+        } catch {
+            await cluster?.stop()
+            throw error
+        }
+        await cluster?.stop()
+        logger.info("origin stopped")
+    }
+
+    private func privateCluster() async throws -> PrivateCluster? {
+        guard settings.databaseURL == nil else { return nil }
+        do {
+            return try await PrivateCluster.start(dataDirectory: settings.dataDirectory + "/postgres", logger: logger)
+        } catch { throw StartFailure("private database", error) }
+    }
+
+    private func withDatabase(url: String, _ body: (Database) async throws -> Void) async throws {
+        var configuration = Database.Configuration(url: url)
+        configuration.missingReferencesDefault = settings.missingReferences
+        let database = Database(configuration, logger: logger, metrics: metrics)
+        do {
+            try await database.start()
+            try await body(database)
+        } catch {
+            await database.close()
+            throw error is DatabaseError ? StartFailure("start", error) : error
+        }
+        await database.close()
+    }
+
+    /// Runs the listeners and what belongs to them until the shutdown, and then until the last request has ended or
+    /// its time is over.
+    private func serve(_ parts: OriginParts, stopDatabase: @escaping @Sendable () async -> Void) async throws {
+        let addresses = BoundAddresses(portFile: settings.portFile, logger: logger)
+        let tls = try settings.tls.map { files in
+            do {
+                return try ServerTLS.configuration(certificatePath: files.certificateFile, keyPath: files.keyFile)
+            } catch { throw StartFailure("TLS", error) }
+        }
+        let accessLog = settings.writesAccessLog ? AccessLog(format: settings.logFormat, program: "depot-origin") : nil
+        let registry = try OriginServer(
+            .init(host: settings.listen.host, port: settings.listen.port, tls: tls),
+            groups: parts.registryGroups,
+            diskPool: parts.diskPool,
+            observer: ExchangeObserver(listener: "registry", metrics: metrics, accessLog: accessLog),
+            logger: .silent
+        ).service { [settings] address in
+            parts.origins.bound(at: settings.ownURL(port: address.port ?? settings.listen.port))
+            await addresses.bound(.listen, to: address)
+        }
+        let admin = try OriginServer(
+            .init(host: settings.adminListen.host, port: settings.adminListen.port),
+            groups: parts.adminGroups,
+            diskPool: parts.diskPool,
+            observer: ExchangeObserver(listener: "admin", metrics: metrics, accessLog: accessLog),
+            logger: .silent
+        ).service { address in await addresses.bound(.admin, to: address) }
+
+        try await withThrowingTaskGroup(of: Void.self) { listeners in
+            listeners.addTask { try await registry.run() }
+            listeners.addTask { try await admin.run() }
+            try await withGracefulShutdownHandler {
+                try await parts.withBackgroundWork {
+                    try await listeners.next()
+                    try await listeners.waitForAll()
+                }
+            } onGracefulShutdown: { [logger, settings] in
+                logger.info("draining")
+                parts.beginDrain()
+                // Not a child: children of a drain that hangs could not end it.
+                Task.detached {
+                    try? await Task.sleep(for: settings.drainTime + Self.cutOffTime)
+                    logger.warning("requests cut off: the time to drain is over")
+                    await stopDatabase()
+                    exit(0)
+                }
+            }
+        }
+    }
+}

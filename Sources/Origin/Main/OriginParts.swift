@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Blocking
+import Config
+import Disk
+import Foundation
+import Hashing
+import Logging
+import OriginAdminAPI
+import OriginAuth
+import OriginBlobStore
+import OriginEdgeControl
+import OriginHTTP
+import OriginMetadata
+import OriginRegistryAPI
+import OriginSecrets
+import OriginUploads
+import Telemetry
+
+/// Everything the origin is made of, wired.
+struct OriginParts: Sendable {
+    let diskPool = BlockingPool(name: "disk", threadCount: 8, queueCountMax: 4096)
+    let origins: OriginDirectory
+    let registryGroups: [any RouteGroup]
+    let adminGroups: [any RouteGroup]
+
+    private let uploads: UploadService
+    private let follower: ChangeFollower
+    private let keeper: FleetKeeper
+    private let controls = ControlConnections()
+    private let readiness: Readiness
+
+    /// Brings a database that is up to date to a deployment that can serve: first credentials, keys, fleet.
+    /// - Throws: `StartFailure`.
+    init(_ settings: OriginSettings, database: Database, metrics: Metrics, logger: Logger) async throws {
+        let secrets: Secrets
+        let originID: String
+        let store: FileBlobStore
+        do {
+            originID = try OriginIdentity.load(given: settings.originID, dataDirectory: settings.dataDirectory)
+            secrets = try await Secrets(keyFile: settings.keyFile, database: database)
+            store = try Self.blobStore(settings)
+            try await Self.bootstrap(settings, database: database)
+        } catch let failure as StartFailure {
+            throw failure
+        } catch {
+            throw StartFailure("start", error)
+        }
+        let timeToLiveSeconds = settings.linkTimeToLive.components.seconds
+        let hashPool = BlockingPool(
+            name: "hash", threadCount: ProcessInfo.processInfo.activeProcessorCount, queueCountMax: 4096)
+        let auth = AuthService(store: database, tokens: secrets.tokens, logger: logger)
+        let index = RepositoryIndex(database: database)
+        let fleet = Fleet(linkTimeToLiveSeconds: timeToLiveSeconds, metrics: metrics, logger: logger)
+        let directory = EdgeDirectory(
+            database: database, wrapping: secrets.wrapping, masters: secrets.masters, fleet: fleet, logger: logger)
+        let origins = OriginDirectory(
+            id: originID, url: settings.ownURL(port: settings.listen.port), database: database)
+        let locator = BlobLocator(database: database)
+        uploads = UploadService(
+            database: database,
+            store: store,
+            hashPool: hashPool,
+            diskPool: diskPool,
+            configuration: .init(originID: originID, processID: SecureRandom.label(16)),
+            metrics: metrics,
+            logger: logger)
+        var registry = RegistryAPI.Configuration()
+        registry.directServeBytesMax = settings.directServeBytesMax.bytes
+        registry.manifestBytesMax = Int(settings.manifestBytesMax.bytes)
+        registryGroups = [
+            RegistryAPI(
+                registry, auth: auth, hosts: settings.hosts, database: database, index: index, store: store,
+                uploads: uploads, fleet: fleet, diskPool: diskPool, metrics: metrics),
+            TokenEndpoint(auth: auth, hosts: settings.hosts),
+            EdgeAPI(
+                fleet: fleet, masters: secrets.masters, controls: controls, origins: origins, locator: locator,
+                store: store, diskPool: diskPool),
+            LinkedBlobs(
+                masters: secrets.masters, linkTimeToLiveSeconds: timeToLiveSeconds, locator: locator, store: store,
+                diskPool: diskPool, metrics: metrics),
+        ]
+        let blobDirectory = settings.blobDirectory
+        let diskPool = diskPool
+        readiness = Readiness([
+            .init("the database does not answer") { (try? await database.latestChange()) != nil },
+            .init("the blob directory cannot be written") {
+                guard store.isWritable else { return false }
+                return (try? await diskPool.run { try Directory.exists(blobDirectory) }) == true
+            },
+        ])
+        let enrollment = EdgeEnrollment(
+            database: database, wrapping: secrets.wrapping, hosts: settings.hosts, directory: directory,
+            originURL: { settings.externalURL ?? origins.url })
+        adminGroups = [
+            StatusPages(readiness: readiness, metrics: metrics),
+            AdminAPI(auth: auth, enrollment: enrollment, fleet: fleet),
+        ]
+        follower = ChangeFollower(
+            database: database,
+            logger: logger,
+            onChanges: { _ in
+                auth.invalidate()
+                index.invalidate()
+            },
+            onSynced: { instant in
+                auth.synced(at: instant)
+                index.synced(at: instant)
+            })
+        keeper = FleetKeeper(fleet: fleet, edges: directory, origins: origins, logger: logger)
+        self.origins = origins
+    }
+
+    private static func blobStore(_ settings: OriginSettings) throws -> FileBlobStore {
+        _ = try Directory.create(settings.blobDirectory, permissions: 0o750)
+        let totalBytes = try Directory.freeBytes(settings.blobDirectory).total
+        return try FileBlobStore(
+            directory: settings.blobDirectory, reserveBytes: settings.reserveBytes(totalBytes: totalBytes))
+    }
+
+    private static func bootstrap(_ settings: OriginSettings, database: Database) async throws {
+        var tellTerminal: (@Sendable (String) -> Void)?
+        if StandardOutput.isTerminal { tellTerminal = { StandardOutput.write($0) } }
+        try await Bootstrap(
+            database: database, path: settings.bootstrapFile, tellTerminal: tellTerminal
+        ).run()
+    }
+
+    /// Runs `body` beside everything that goes on without a request, and ends that when `body` ends.
+    func withBackgroundWork(_ body: () async throws -> Void) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { work in
+            work.addTask { [uploads] in await uploads.run() }
+            work.addTask { [follower] in await follower.run() }
+            work.addTask { [keeper] in await keeper.run() }
+            defer { work.cancelAll() }
+            try await body()
+        }
+    }
+
+    /// No new clients are wanted: not ready any more, and no edge is held by a stream that never ends.
+    func beginDrain() {
+        readiness.beginDrain()
+        controls.closeAll()
+    }
+}
+
+/// The keys of the deployment, unwrapped.
+private struct Secrets {
+    let wrapping: Wrapping
+    let tokens: RegistryTokens
+    let masters: LinkMasters
+
+    init(keyFile: String, database: Database) async throws {
+        wrapping = Wrapping(try KeyFile.loadOrCreate(keyFile))
+        let store = SecretStore(database: database, wrapping: wrapping)
+        masters = try await LinkMasters.load(from: store)
+        tokens = try await RegistryTokens.load(from: store)
+    }
+}

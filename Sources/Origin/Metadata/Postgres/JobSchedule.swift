@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DequeModule
+
+/// Decides which connection runs which job. A pure value: the caller holds the lock and hands jobs to threads.
+///
+/// Jobs wait in one bounded queue and run in order on any connection. Of idle connections the last used is taken first,
+/// so that a quiet origin keeps few of them busy; one that is not connected is taken last.
+package struct JobSchedule<Job> {
+    package enum Admission {
+        /// Run the job on this connection, then call `finished`.
+        case start(connection: Int)
+        case queued
+        case full
+        case closed
+    }
+
+    private let queueCountMax: Int
+    private var waiting = Deque<Job>()
+    private var idle: Deque<Int>
+    private var isClosed = false
+
+    package init(connectionCount: Int, queueCountMax: Int) {
+        self.queueCountMax = queueCountMax
+        idle = Deque((0..<connectionCount).reversed())
+    }
+
+    package mutating func submit(_ job: Job) -> Admission {
+        if isClosed { return .closed }
+        if let connection = idle.popLast() { return .start(connection: connection) }
+        guard waiting.count < queueCountMax else { return .full }
+        waiting.append(job)
+        return .queued
+    }
+
+    /// - Returns: The next job for the same connection, or `nil`: it is idle.
+    package mutating func finished(connection: Int, isConnected: Bool) -> Job? {
+        if let job = waiting.popFirst() { return job }
+        if isConnected { idle.append(connection) } else { idle.prepend(connection) }
+        return nil
+    }
+
+    /// Refuses further jobs. Those that wait are still handed out.
+    package mutating func close() { isClosed = true }
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import HTTPServer
+import HTTPTypes
+import Hashing
+import Hummingbird
+import OCI
+import OriginHTTP
+import OriginMetadata
+
+/// distribution-spec 1.1, "Pulling manifests" and "Pushing manifests". The bytes pushed are the bytes pulled.
+extension RegistryAPI {
+    func getManifest(_ referenceText: Substring, _ request: RegistryRequest) async throws -> Response {
+        let manifest = try await manifest(referenceText, request)
+        if Self.isHeld(manifest, by: request) { return .empty(.notModified, headers: Self.headers(of: manifest)) }
+        return .bytes(
+            .ok, manifest.body, contentType: manifest.mediaType, headers: Self.headers(of: manifest))
+    }
+
+    func headManifest(_ referenceText: Substring, _ request: RegistryRequest) async throws -> Response {
+        let manifest = try await manifest(referenceText, request)
+        var headers = Self.headers(of: manifest)
+        if Self.isHeld(manifest, by: request) { return .empty(.notModified, headers: headers) }
+        headers[.contentType] = manifest.mediaType
+        return .empty(.ok, headers: headers, contentLength: Int64(manifest.body.count))
+    }
+
+    func putManifest(_ referenceText: Substring, _ request: RegistryRequest) async throws -> Response {
+        let reference: Reference
+        switch ReferenceText(referenceText) {
+        case .reference(let parsed): reference = parsed
+        case .invalidDigest: throw OCIFailure.digestInvalid
+        case .invalidTag: throw OCIFailure.tagInvalid
+        }
+        let body = try await body(of: request)
+        let document: ManifestDocument
+        do throws(OCIError) {
+            document = try ManifestDocument(body: body, contentType: request.request.headers[.contentType])
+        } catch {
+            throw OCIFailure(error)
+        }
+        let (digest, tags) = try Self.identify(body, as: reference)
+        let repositoryID = try await index.ensuredRepository(request.name, in: request.organization)
+        let outcome = try await database.putManifest(
+            repositoryID: repositoryID,
+            digest: digest,
+            document: document,
+            body: body,
+            tags: tags,
+            missingReferences: request.organization.missingReferences)
+        switch outcome {
+        case .missing(let digests): throw OCIFailure.referencesUnknown(digests)
+        case .stored:
+            return .empty(
+                .created,
+                headers: [.location: request.location("manifests/\(digest)"), .dockerContentDigest: digest.description])
+        }
+    }
+
+    private func manifest(_ referenceText: Substring, _ request: RegistryRequest) async throws -> ManifestRecord {
+        let reference: Reference
+        switch ReferenceText(referenceText) {
+        case .reference(let parsed): reference = parsed
+        case .invalidDigest: throw OCIFailure.digestInvalid
+        case .invalidTag: throw OCIFailure.manifestUnknown  // No tag of that name can exist.
+        }
+        let repositoryID = try await existingRepository(request)
+        let record =
+            switch reference {
+            case .tag(let tag): try await database.manifest(repositoryID: repositoryID, tag: tag)
+            case .digest(let digest): try await database.manifest(repositoryID: repositoryID, digest: digest)
+            }
+        guard let record else { throw OCIFailure.manifestUnknown }
+        return record
+    }
+
+    private func body(of request: RegistryRequest) async throws -> [UInt8] {
+        do {
+            return try await collectBody(
+                request.request, context: request.context, bytesMax: configuration.manifestBytesMax)
+        } catch let error as BodyTooLarge {
+            throw OCIFailure.manifestTooLarge(bytesMax: error.bytesMax)
+        }
+    }
+
+    /// The digest that the manifest is stored under: the one that the client named, or SHA-256 under a tag.
+    private static func identify(_ body: [UInt8], as reference: Reference) throws(OCIFailure) -> (Digest, [Tag]) {
+        switch reference {
+        case .tag(let tag):
+            return (SHA256.hash(body), [tag])
+        case .digest(let digest):
+            var hash = StreamingHash(digest.algorithm)
+            body.withUnsafeBytes { hash.update($0) }
+            let actual = hash.finalized()
+            guard actual == digest else { throw .digestMismatch(actual) }
+            return (digest, [])
+        }
+    }
+
+    private static func isHeld(_ manifest: ManifestRecord, by request: RegistryRequest) -> Bool {
+        Precondition.noneMatchHolds(
+            header: request.request.headers[.ifNoneMatch], entityTag: manifest.digest.entityTag)
+    }
+
+    private static func headers(of manifest: ManifestRecord) -> HTTPFields {
+        [.dockerContentDigest: manifest.digest.description, .eTag: manifest.digest.entityTag]
+    }
+}

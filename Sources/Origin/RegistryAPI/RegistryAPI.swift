@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Blocking
+import HTTPTypes
+package import Hummingbird
+import OCI
+package import OriginAuth
+package import OriginBlobStore
+package import OriginEdgeControl
+package import OriginHTTP
+package import OriginMetadata
+package import OriginUploads
+package import Telemetry
+
+/// `/v2`: distribution-spec 1.1. One parser over the raw path, one table of methods and rights, one gate; behind it one
+/// file per group of endpoints. The only writer of OCI error documents.
+///
+/// Order of checks: path (404), host (421), method (405), name (400), credential, visibility and right (401, 404, 403),
+/// then what the endpoint itself refuses. No body is read, and no `100 Continue` sent, before all of them.
+package struct RegistryAPI: RouteGroup {
+    package struct Configuration: Sendable {
+        /// Blobs up to here are sent by the origin itself; zero redirects them all.
+        package var directServeBytesMax: Int64 = 64 * 1024
+        package var manifestBytesMax = 4 * 1024 * 1024
+        package var tagCountMax = 1000
+
+        package init() {}
+    }
+
+    let configuration: Configuration
+    let auth: AuthService
+    let hosts: HostPolicy
+    let database: Database
+    let index: RepositoryIndex
+    let store: any BlobStore
+    let uploads: UploadService
+    let fleet: Fleet
+    let diskPool: BlockingPool
+    let redirectCount: Counter
+    let servedBytes: Counter
+
+    package init(
+        _ configuration: Configuration,
+        auth: AuthService,
+        hosts: HostPolicy,
+        database: Database,
+        index: RepositoryIndex,
+        store: any BlobStore,
+        uploads: UploadService,
+        fleet: Fleet,
+        diskPool: BlockingPool,
+        metrics: Metrics
+    ) {
+        self.configuration = configuration
+        self.auth = auth
+        self.hosts = hosts
+        self.database = database
+        self.index = index
+        self.store = store
+        self.uploads = uploads
+        self.fleet = fleet
+        self.diskPool = diskPool
+        redirectCount = metrics.counter("depot_origin_redirects_total", help: "Blob requests sent to an edge.")
+        servedBytes = metrics.counter(
+            "depot_origin_blob_bytes_total",
+            help: "Bytes of blobs sent: to clients (direct) or to edges (fill).",
+            labels: [("via", "direct")])
+    }
+
+    package var prefixes: [String] { ["/v2"] }
+
+    package func respond(to request: Request, context: OriginRequestContext) async throws -> Response {
+        var response: Response
+        do {
+            response = try await answer(request, context)
+        } catch {
+            let failure = OCIFailure(unexpected: error)
+            failure.log(to: context.logger, requestID: request.requestID)
+            response = failure.response(requestID: request.requestID)
+        }
+        response.headers[.dockerAPIVersion] = "registry/2.0"
+        return response
+    }
+
+    private func answer(_ request: Request, _ context: OriginRequestContext) async throws -> Response {
+        let target = RawTarget(request)
+        guard let path = RegistryPath(target.path) else { throw OCIFailure.notServed }
+        guard let host = hosts.resolve(request.head.authority, isTLS: context.isTLS) else { throw OCIFailure.misdirected }
+        let operation = try path.resource.operation(for: request.method)
+        let authorization = request.headers[values: .authorization]
+        switch operation.requiredRight {
+        case .credential:
+            _ = try await auth.authenticate(authorization: authorization, target: host)
+            return Self.version
+        case .repository(let action):
+            guard let (slug, name) = host.split(path.name) else {
+                throw OCIFailure.nameInvalid(isPathForm: host.isPathForm)
+            }
+            let (principal, organization) = try await auth.admit(
+                authorization: authorization, target: host, organization: slug, repository: name, action: action)
+            let admitted = RegistryRequest(
+                request: request,
+                context: context,
+                target: target,
+                host: host,
+                principal: principal,
+                organization: organization,
+                name: name)
+            return try await perform(operation, admitted)
+        }
+    }
+
+    private func perform(_ operation: RegistryOperation, _ request: RegistryRequest) async throws -> Response {
+        switch operation {
+        case .checkVersion: Self.version
+        case .getBlob(let digest): try await getBlob(digest, request)
+        case .headBlob(let digest): try await headBlob(digest, request)
+        case .startUpload: try await startUpload(request)
+        case .getUploadStatus(let id): try await getUploadStatus(id, request)
+        case .appendToUpload(let id): try await appendToUpload(id, request)
+        case .finishUpload(let id): try await finishUpload(id, request)
+        case .cancelUpload(let id): try await cancelUpload(id, request)
+        case .getManifest(let reference): try await getManifest(reference, request)
+        case .headManifest(let reference): try await headManifest(reference, request)
+        case .putManifest(let reference): try await putManifest(reference, request)
+        case .listTags: try await listTags(request)
+        }
+    }
+
+    private static let version = Response.bytes(.ok, Array("{}".utf8), contentType: "application/json")
+
+    /// The repository of a request that only reads.
+    /// - Throws: 404, the same as for a repository that the client may not see.
+    func existingRepository(_ request: RegistryRequest) async throws -> Int64 {
+        guard let id = try await index.repository(request.name, in: request.organization) else {
+            throw OCIFailure.nameUnknown
+        }
+        return id
+    }
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import OCI
+import OriginAuth
+package import OriginBlobStore
+
+/// What a blob's redirect or direct answer needs to know of it.
+package struct KnownBlob: Equatable, Sendable {
+    package let sizeBytes: Int64
+    package let key: BlobKey
+    package let hasPieces: Bool
+
+    package init(sizeBytes: Int64, key: BlobKey, hasPieces: Bool) {
+        self.sizeBytes = sizeBytes
+        self.key = key
+        self.hasPieces = hasPieces
+    }
+}
+
+/// Repositories and their blobs as PostgreSQL last told them. Only what exists is remembered, so that a push is seen at
+/// once. A pure value: no clock, lock or I/O.
+///
+/// An entry is believed while it, or the last poll of the change sequence that would have named it, is at most
+/// `freshFor` old; while the database is away, for `staleFor`.
+package struct RegistryMemory {
+    static let freshFor = Duration.seconds(2)
+    static let staleFor = Duration.seconds(60)
+    static let repositoryCountMax = 8 * 1024
+    static let blobCountMax = 64 * 1024
+
+    package struct RepositoryKey: Hashable {
+        package let organizationID: Int64
+        package let name: RepositoryName
+
+        package init(organizationID: Int64, name: RepositoryName) {
+            self.organizationID = organizationID
+            self.name = name
+        }
+    }
+
+    package struct BlobOfRepository: Hashable {
+        package let repositoryID: Int64
+        package let digest: Digest
+
+        package init(repositoryID: Int64, digest: Digest) {
+            self.repositoryID = repositoryID
+            self.digest = digest
+        }
+    }
+
+    private struct Entry<Value: Sendable>: Sendable {
+        let value: Value
+        let loadedAt: ContinuousClock.Instant
+    }
+
+    /// How far a look-up may trust memory.
+    package enum Trust { case fresh, databaseIsAway }
+
+    package init() {}
+
+    /// Rows that were read before a change arrived are not remembered after it.
+    package private(set) var epoch = 0
+    private var syncedAt: ContinuousClock.Instant?
+    private var repositories = BoundedCache<RepositoryKey, Entry<Int64>>(generationCountMax: repositoryCountMax / 2)
+    private var blobs = BoundedCache<BlobOfRepository, Entry<KnownBlob>>(generationCountMax: blobCountMax / 2)
+
+    package mutating func repository(_ key: RepositoryKey, now: ContinuousClock.Instant, _ trust: Trust) -> Int64? {
+        repositories.value(for: key).flatMap { isBelieved($0.loadedAt, now, trust) ? $0.value : nil }
+    }
+
+    package mutating func blob(_ key: BlobOfRepository, now: ContinuousClock.Instant, _ trust: Trust) -> KnownBlob? {
+        blobs.value(for: key).flatMap { isBelieved($0.loadedAt, now, trust) ? $0.value : nil }
+    }
+
+    /// - Parameter epoch: As it was before the row was read.
+    package mutating func remember(repository id: Int64, _ key: RepositoryKey, at instant: ContinuousClock.Instant, epoch: Int) {
+        if epoch == self.epoch { repositories.insert(Entry(value: id, loadedAt: instant), for: key) }
+    }
+
+    /// - Parameter epoch: As it was before the row was read.
+    package mutating func remember(blob: KnownBlob, _ key: BlobOfRepository, at instant: ContinuousClock.Instant, epoch: Int) {
+        if epoch == self.epoch { blobs.insert(Entry(value: blob, loadedAt: instant), for: key) }
+    }
+
+    package mutating func forget(_ key: BlobOfRepository) {
+        epoch += 1
+        blobs.remove(key)
+    }
+
+    /// Something was deleted or healed. Both are rare, and rows are cheap to read again.
+    package mutating func forgetAll() {
+        epoch += 1
+        repositories.removeAll()
+        blobs.removeAll()
+    }
+
+    /// The change sequence was read to its end; the read began at `instant`.
+    package mutating func synced(at instant: ContinuousClock.Instant) { syncedAt = instant }
+
+    private func isBelieved(
+        _ loadedAt: ContinuousClock.Instant,
+        _ now: ContinuousClock.Instant,
+        _ trust: Trust
+    ) -> Bool {
+        let age = now - max(loadedAt, syncedAt ?? loadedAt)
+        return switch trust {
+        case .fresh: age <= Self.freshFor
+        case .databaseIsAway: age <= Self.staleFor
+        }
+    }
+}

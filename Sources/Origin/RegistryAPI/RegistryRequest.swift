@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import HTTPTypes
+import Hummingbird
+import OCI
+import OriginAuth
+import OriginHTTP
+import OriginMetadata
+import OriginUploads
+
+/// One admitted request to a repository.
+struct RegistryRequest: Sendable {
+    let request: Request
+    let context: OriginRequestContext
+    let target: RawTarget
+    let host: RegistryHost
+    let principal: Principal
+    let organization: Organization
+    let name: RepositoryName
+
+    /// `/v2/<name>/<suffix>`, in the name form of the host that was called. Relative, so that it holds behind any
+    /// proxy; every client resolves it.
+    func location(_ suffix: String) -> String {
+        "/v2/\(host.name(of: name, in: organization.slug))/\(suffix)"
+    }
+
+    /// - Throws: 400 for a query that cannot be decoded or has too many items.
+    func query() throws(OCIFailure) -> FormItems {
+        do throws(FormItems.Failure) { return try FormItems(target.query, countMax: 64) } catch { throw .badQuery }
+    }
+
+    var declaredBytes: Int64? { request.headers[.contentLength].flatMap { Int64($0) } }
+
+    /// The body as an upload takes it.
+    func uploadBody(chunk: Range<Int64>? = nil) -> UploadBody<RequestBody> {
+        UploadBody(bytes: request.body, declaredBytes: declaredBytes, chunk: chunk) { [connection = context.connection] in
+            await connection.sendContinue()
+        }
+    }
+}
+
+extension HTTPField.Name {
+    static let dockerContentDigest = literal("docker-content-digest")
+    static let dockerUploadUUID = literal("docker-upload-uuid")
+    static let dockerAPIVersion = literal("docker-distribution-api-version")
+    static let depotRedirect = literal("depot-redirect")
+}
+
+extension Digest {
+    /// RFC 9110 §8.8.3: a strong validator, since the bytes of a digest never change.
+    var entityTag: String { "\"\(self)\"" }
+}

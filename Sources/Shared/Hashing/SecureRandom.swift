@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Random values that nobody can guess, from the system's generator.
+package enum SecureRandom {
+    package static func bytes(_ count: Int) -> [UInt8] {
+        var generator = SystemRandomNumberGenerator()
+        return (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+    }
+
+    /// `count` characters of `[a-z0-9]`: 5.17 bits each.
+    package static func label(_ count: Int) -> String {
+        let alphabet = Array("abcdefghijklmnopqrstuvwxyz0123456789".utf8)
+        var generator = SystemRandomNumberGenerator()
+        let characters = (0..<count).map { _ in alphabet[Int.random(in: alphabet.indices, using: &generator)] }
+        return String(decoding: characters, as: UTF8.self)
+    }
+}

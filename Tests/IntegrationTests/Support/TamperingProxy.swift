@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Glibc
+import Synchronization
+import Testing
+
+/// A TCP proxy between an edge and its origin that turns one bit over in what the origin sends: the byte that follows
+/// a marker, so that it hits the blob whatever the framing.
+final class TamperingProxy: Sendable {
+    struct Plan {
+        var marker: [UInt8] = []
+        /// How many more times to tamper.
+        var remainingCount = 0
+        var tamperedCount = 0
+    }
+
+    let endpoint: Endpoint
+    private let target: Mutex<Endpoint?> = Mutex(nil)
+    private let plan = Mutex(Plan())
+    private let listener: Int32
+
+    /// Listens at once; connections that come before `forward(to:)` are closed.
+    init() throws {
+        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        var address = sockaddr_in(Endpoint(host: "127.0.0.1", port: 0))
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let listener = listener
+        let isListening = withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(listener, $0, length) == 0 && listen(listener, 64) == 0 && getsockname(listener, $0, &length) == 0
+            }
+        }
+        try #require(isListening)
+        endpoint = Endpoint(host: "127.0.0.1", port: UInt16(bigEndian: address.sin_port))
+        Thread.detachNewThread { [weak self] in
+            while true {
+                let client = accept(listener, nil, nil)
+                guard client >= 0 else { return }
+                self?.join(client)
+            }
+        }
+    }
+
+    deinit { close() }
+
+    /// Takes no more connections; those that are open go on until either side ends them.
+    func close() {
+        shutdown(listener, Int32(SHUT_RDWR))
+        Glibc.close(listener)
+    }
+
+    var url: String { "http://\(endpoint.authority)" }
+
+    func forward(to endpoint: Endpoint) {
+        target.withLock { $0 = endpoint }
+    }
+
+    /// From now on changes the byte after the marker, this many times.
+    func tamper(after marker: [UInt8], count: Int) {
+        plan.withLock { $0 = Plan(marker: marker, remainingCount: count) }
+    }
+
+    var tamperedCount: Int { plan.withLock(\.tamperedCount) }
+
+    private func join(_ client: Int32) {
+        let server = target.withLock { $0 }.flatMap(Self.connected) ?? -1
+        guard server >= 0 else {
+            Glibc.close(client)
+            return
+        }
+        let openSides = OpenSides(descriptors: [client, server])
+        Thread.detachNewThread {
+            Self.pump(from: client, to: server) { _ in }
+            openSides.ended()
+        }
+        Thread.detachNewThread { [self] in
+            var tail: [UInt8] = []
+            Self.pump(from: server, to: client) { change(&$0, after: &tail) }
+            openSides.ended()
+        }
+    }
+
+    private static func connected(to endpoint: Endpoint) -> Int32? {
+        let server = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        var address = sockaddr_in(endpoint)
+        let result = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(server, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        guard result == 0 else {
+            Glibc.close(server)
+            return nil
+        }
+        return server
+    }
+
+    /// - Parameter tail: The bytes before these, as many as the marker has.
+    private func change(_ bytes: inout [UInt8], after tail: inout [UInt8]) {
+        plan.withLock { plan in
+            guard plan.remainingCount > 0 else { return }
+            let seen = tail + bytes
+            for found in seen.ranges(of: plan.marker) where plan.remainingCount > 0 {
+                let index = found.upperBound - tail.count
+                guard bytes.indices.contains(index) else { continue }
+                bytes[index] ^= 1
+                plan.remainingCount -= 1
+                plan.tamperedCount += 1
+            }
+            // A marker that ends with these bytes is found again with the next, whose first byte then changes.
+            tail = seen.suffix(plan.marker.count)
+        }
+    }
+
+    private static func pump(from source: Int32, to destination: Int32, _ change: (inout [UInt8]) -> Void) {
+        var buffer = [UInt8](repeating: 0, count: 64 * .kibibyte)
+        while true {
+            let count = read(source, &buffer, buffer.count)
+            guard count > 0 else { break }
+            var bytes = Array(buffer[..<count])
+            change(&bytes)
+            var sent = 0
+            while sent < bytes.count {
+                let result = bytes.withUnsafeBytes {
+                    send(destination, $0.baseAddress.map { $0 + sent }, bytes.count - sent, Int32(MSG_NOSIGNAL))
+                }
+                guard result > 0 else { break }
+                sent += result
+            }
+            guard sent == bytes.count else { break }
+        }
+        shutdown(destination, Int32(SHUT_WR))
+        shutdown(source, Int32(SHUT_RD))
+    }
+
+    /// Closes both descriptors once both directions have ended.
+    private final class OpenSides: Sendable {
+        private let descriptors: [Int32]
+        private let endedCount = Atomic(0)
+
+        init(descriptors: [Int32]) { self.descriptors = descriptors }
+
+        func ended() {
+            guard endedCount.add(1, ordering: .acquiringAndReleasing).newValue == descriptors.count else { return }
+            for descriptor in descriptors { Glibc.close(descriptor) }
+        }
+    }
+}

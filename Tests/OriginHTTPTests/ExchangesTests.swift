@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import OriginHTTP
+import Telemetry
+import Testing
+
+@Suite("What the origin does with a connection whose request is answered early")
+struct ExchangesTests {
+    private func exchange(expectsContinue: Bool = false) -> Exchanges.Exchange {
+        Exchanges.Exchange(
+            requestID: RequestID(), method: "PUT", path: "/x", startNanoseconds: 0, expectsContinue: expectsContinue)
+    }
+
+    @Test("an answer after the whole request keeps the connection")
+    func complete() throws {
+        var exchanges = Exchanges()
+        #expect(exchanges.receivedHead(exchange()) == .forward)
+        #expect(exchanges.receivedBody(bytes: 10) == .forward)
+        #expect(exchanges.receivedEnd() == .forward)
+        #expect(try #require(exchanges.sentHead(status: 201)).0 == .keepOpen)
+        exchanges.sentBody(bytes: 7)
+        let (outbound, ended) = try #require(exchanges.sentEnd(headSaidClose: false))
+        #expect(outbound == .keepOpen)
+        #expect(ended.status == 201)
+        #expect(ended.bodyBytes == 7)
+        #expect(exchanges.isIdle)
+    }
+
+    @Test("an answer before the body's end closes, and throws away a bounded amount of input")
+    func early() throws {
+        var exchanges = Exchanges()
+        _ = exchanges.receivedHead(exchange())
+        #expect(try #require(exchanges.sentHead(status: 413)).0 == .closeAfterwards)
+        #expect(try #require(exchanges.sentEnd(headSaidClose: true)).0 == .closeAfterwards)
+        #expect(exchanges.isLingering)
+        #expect(exchanges.receivedBody(bytes: Exchanges.discardedBytesMax) == .discard)
+        #expect(exchanges.receivedBody(bytes: 1) == .stopReading)
+        #expect(exchanges.receivedHead(exchange()) == .discard)
+        #expect(!exchanges.hasUnfinishedRequest)
+    }
+
+    @Test("with pipelined requests the answer is judged by its own request, not by the newest")
+    func pipelined() throws {
+        var exchanges = Exchanges()
+        _ = exchanges.receivedHead(exchange())
+        _ = exchanges.receivedEnd()
+        _ = exchanges.receivedHead(exchange())
+        #expect(try #require(exchanges.sentHead(status: 200)).0 == .keepOpen)
+        _ = exchanges.sentEnd(headSaidClose: false)
+        #expect(try #require(exchanges.sentHead(status: 401)).0 == .closeAfterwards)
+    }
+
+    @Test("100 Continue is sent once, if asked for, and never after the answer began")
+    func expectContinue() {
+        var asked = Exchanges()
+        _ = asked.receivedHead(exchange(expectsContinue: true))
+        #expect(asked.takeContinue())
+        #expect(!asked.takeContinue())
+
+        var notAsked = Exchanges()
+        _ = notAsked.receivedHead(exchange())
+        #expect(!notAsked.takeContinue())
+
+        var answered = Exchanges()
+        _ = answered.receivedHead(exchange(expectsContinue: true))
+        _ = answered.sentHead(status: 401)
+        #expect(!answered.takeContinue())
+    }
+
+    @Test("a connection that ends inside a body is told from one that ends between requests")
+    func cutShort() {
+        var exchanges = Exchanges()
+        #expect(!exchanges.hasUnfinishedRequest)
+        _ = exchanges.receivedHead(exchange())
+        #expect(exchanges.hasUnfinishedRequest)
+        _ = exchanges.receivedEnd()
+        #expect(!exchanges.hasUnfinishedRequest)
+    }
+}
