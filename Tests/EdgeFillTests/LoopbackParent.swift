@@ -56,7 +56,7 @@ final class LoopbackParent: Sendable {
     init(_ blob: [UInt8], script: @escaping Script = { _, _ in .honest }) throws {
         self.blob = blob
         self.script = script
-        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
@@ -68,8 +68,8 @@ final class LoopbackParent: Sendable {
             }
         }
         guard bound else { throw POSIXError(.EADDRNOTAVAIL) }
+        self.listener = listener
         url = "http://127.0.0.1:\(UInt16(bigEndian: address.sin_port))/b/v1/blob?a=origin&g=x"
-        let listener = listener
         // Not a task: accept and read block.
         Thread.detachNewThread { [weak self] in
             while true {

@@ -88,7 +88,8 @@ struct AuthFixture {
     init() async throws {
         tokens = try await RegistryTokens(current: key)
         service = AuthService(
-            store: store, tokens: tokens, clock: clock.authClock, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            store: store, tokens: tokens, clock: clock.authClock,
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         store.state.withLock { [acme, other] in $0.organizations = [acme, other] }
         store.add(organizationRecord, organizationToken)
         store.add(

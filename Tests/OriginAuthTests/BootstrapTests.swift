@@ -10,7 +10,9 @@ import Testing
 @Suite("First start", .enabled(if: PostgresLease.isAvailable))
 struct BootstrapTests {
     static func credentials(_ path: String) throws -> BootstrapCredentials? {
-        try AtomicFile.read(path, bytesMax: BootstrapCredentials.jsonBytesMax).flatMap { BootstrapCredentials(json: $0) }
+        try AtomicFile.read(path, bytesMax: BootstrapCredentials.jsonBytesMax).flatMap {
+            BootstrapCredentials(json: $0)
+        }
     }
 
     @Test("the credentials are written once, for their owner alone, and they work")

@@ -18,7 +18,8 @@ struct HostPolicyTests {
     func loopback() throws {
         let policy = try Self.local()
         let host = try #require(policy.resolve("LocalHost:5000", isTLS: false))
-        #expect(host == RegistryHost(organization: nil, service: "localhost:5000", realm: "http://localhost:5000/token"))
+        #expect(
+            host == RegistryHost(organization: nil, service: "localhost:5000", realm: "http://localhost:5000/token"))
         #expect(policy.resolve("127.0.0.1:1", isTLS: true)?.realm == "https://127.0.0.1:1/token")
         #expect(policy.resolve("[::1]:8080", isTLS: false)?.service == "[::1]:8080")
     }
@@ -62,7 +63,9 @@ struct HostPolicyTests {
     @Test("a blob host never shares credentials with the registry")
     func blobHosts() throws {
         let policy = try Self.production()
-        for host in ["registry.example.com", "x.registry.example.com", "depot.example", "EDGE.depot.example", "localhost"] {
+        for host in [
+            "registry.example.com", "x.registry.example.com", "depot.example", "EDGE.depot.example", "localhost",
+        ] {
             #expect(policy.sharesCredentials(with: host))
         }
         for host in ["edge.example.com", "notregistry.example.com", "127.0.0.2"] {

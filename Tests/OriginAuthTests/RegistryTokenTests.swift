@@ -17,7 +17,9 @@ struct RegistryTokenTests {
         tid: String = "11",
         access: String = "[{\"type\":\"repository\",\"name\":\"acme/team/app\",\"actions\":[\"pull\"]}]"
     ) -> String {
-        var members = ["\"iss\":\(iss)", "\"aud\":\(aud)", "\"sub\":\"token:11\"", "\"jti\":\"j\"", "\"iat\":1800000000"]
+        var members = [
+            "\"iss\":\(iss)", "\"aud\":\(aud)", "\"sub\":\"token:11\"", "\"jti\":\"j\"", "\"iat\":1800000000",
+        ]
         members += ["\"nbf\":\(nbf)", "\"tid\":\(tid)", "\"access\":\(access)"]
         if let exp { members.append("\"exp\":\(exp)") }
         return "{" + members.joined(separator: ",") + "}"
@@ -42,9 +44,12 @@ struct RegistryTokenTests {
             "{\"alg\":\"none\",\"kid\":\"KID\"}", "{\"alg\":\"None\",\"kid\":\"KID\"}", "{\"kid\":\"KID\"}",
             "{\"alg\":\"HS256\",\"kid\":\"KID\"}", "{\"alg\":\"ES256\",\"kid\":\"KID\"}", "{\"alg\":\"EdDSA\"}",
             "{\"alg\":\"EdDSA\",\"kid\":\"unknown\"}", "{\"alg\":\"EdDSA\",\"kid\":\"../../x\"}",
-            "{\"alg\":\"EdDSA\",\"kid\":\"KID\",\"jwk\":{}}", "{\"alg\":\"EdDSA\",\"kid\":\"KID\",\"jku\":\"https://x\"}",
-            "{\"alg\":\"EdDSA\",\"kid\":\"KID\",\"x5u\":\"https://x\"}", "{\"alg\":\"EdDSA\",\"kid\":\"KID\",\"x5c\":[\"\"]}",
-            "{\"alg\":\"EdDSA\",\"kid\":\"KID\",\"crit\":[\"exp\"]}", "{\"alg\":\"EdDSA\",\"kid\":\"KID\",\"enc\":\"A256GCM\"}",
+            "{\"alg\":\"EdDSA\",\"kid\":\"KID\",\"jwk\":{}}",
+            "{\"alg\":\"EdDSA\",\"kid\":\"KID\",\"jku\":\"https://x\"}",
+            "{\"alg\":\"EdDSA\",\"kid\":\"KID\",\"x5u\":\"https://x\"}",
+            "{\"alg\":\"EdDSA\",\"kid\":\"KID\",\"x5c\":[\"\"]}",
+            "{\"alg\":\"EdDSA\",\"kid\":\"KID\",\"crit\":[\"exp\"]}",
+            "{\"alg\":\"EdDSA\",\"kid\":\"KID\",\"enc\":\"A256GCM\"}",
             "{\"alg\":\"EdDSA\",\"alg\":\"EdDSA\",\"kid\":\"KID\"}", "{\"alg\":\"EdDSA\",\"kid\":1}",
             "{\"alg\":\"EdDSA\",\"kid\":\"KID\",\"typ\":\"at+jwt\"}", "[]", "",
         ])
@@ -61,7 +66,8 @@ struct RegistryTokenTests {
         "claims that are missing, of another type, out of time, or for somebody else are refused",
         arguments: [
             claims(iss: "\"docker\""), claims(iss: "[\"depot-registry\"]"), claims(aud: "\"other:5000\""),
-            claims(aud: "[\"localhost:5000\"]"), claims(exp: nil), claims(exp: "1799999939"), claims(exp: "\"1800000900\""),
+            claims(aud: "[\"localhost:5000\"]"), claims(exp: nil), claims(exp: "1799999939"),
+            claims(exp: "\"1800000900\""),
             claims(exp: "1e300"), claims(exp: "null"), claims(exp: "99999999999999999999"), claims(nbf: "1800000061"),
             claims(access: "{}"), claims(access: "\"*\""), claims(tid: "\"11\""), claims(tid: "999"),
             "{\"exp\":1800000900," + claims().dropFirst(), "not json", "null",
@@ -76,7 +82,9 @@ struct RegistryTokenTests {
     @Test("the leeway is sixty seconds on both sides")
     func leeway() async throws {
         let fixture = try await AuthFixture()
-        for claims in [Self.claims(exp: "1799999941"), Self.claims(nbf: "1800000060"), Self.claims(exp: "9223372036854775807")] {
+        for claims in [
+            Self.claims(exp: "1799999941"), Self.claims(nbf: "1800000060"), Self.claims(exp: "9223372036854775807"),
+        ] {
             let token = try AuthFixture.forge(
                 header: Self.header(fixture.key.id), claims: claims, secret: fixture.key.secret)
             #expect(await fixture.outcome(["Bearer \(token)"], .pull) == .admitted(1))

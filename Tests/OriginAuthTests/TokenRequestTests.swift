@@ -17,7 +17,10 @@ struct TokenRequestTests {
         arguments: [
             ("scope=repository:demo/a:pull", ["repository:demo/a:pull"]),
             ("scope=repository:demo/a:push,pull", ["repository:demo/a:pull,push"]),
-            ("scope=repository:demo/a:pull&scope=repository:demo/b:pull", ["repository:demo/a:pull", "repository:demo/b:pull"]),
+            (
+                "scope=repository:demo/a:pull&scope=repository:demo/b:pull",
+                ["repository:demo/a:pull", "repository:demo/b:pull"]
+            ),
             ("scope=repository:demo/a:pull+repository:demo/a:push", ["repository:demo/a:pull,push"]),
             ("scope=repository%3Ademo%2Fa%3Apull", ["repository:demo/a:pull"]),
             ("scope=repository:demo/a:*", ["repository:demo/a:pull,push,delete"]),

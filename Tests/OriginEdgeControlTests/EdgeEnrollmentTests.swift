@@ -79,7 +79,9 @@ struct EdgeEnrollmentTests {
                 now: 1_800_000_000, keys: { origin.fleet.member($0)?.joinKeys })
             #expect(verified.edgeID == record.id)
         }
-        #expect(first.fleet.member(record.id)?.linkKeys.map(\.key.secret) == second.fleet.member(record.id)?.linkKeys.map(\.key.secret))
+        #expect(
+            first.fleet.member(record.id)?.linkKeys.map(\.key.secret)
+                == second.fleet.member(record.id)?.linkKeys.map(\.key.secret))
         await database.close()
     }
 
@@ -94,7 +96,9 @@ struct EdgeEnrollmentTests {
             Issue.record("a name was given twice")
             return
         }
-        let sharing = ["http://127.0.0.1:1", "https://registry.example:444", "https://e.registry.example", "http://localhost:1"]
+        let sharing = [
+            "http://127.0.0.1:1", "https://registry.example:444", "https://e.registry.example", "http://localhost:1",
+        ]
         for url in sharing {
             guard case .invalid = await Self.refusal(origin, "edge-2", url: url) else {
                 Issue.record("\(url) was taken as a blob host")

@@ -36,7 +36,8 @@ struct FleetFixture {
             linkTimeToLiveSeconds: 900, clock: elapsed.clock, metrics: Metrics(),
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         organization = Organization(
-            id: 1, slug: try #require(OrganizationSlug("acme")), label: "cccccccccccccccc", missingReferences: .children)
+            id: 1, slug: try #require(OrganizationSlug("acme")), label: "cccccccccccccccc", missingReferences: .children
+        )
         fleet.load(Self.ids.map { [masters] in Self.member($0, masters: masters) })
         connections = Self.ids.map { [fleet] in fleet.connected($0) }
         for id in Self.ids { fleet.heard(id, Self.report) }
@@ -138,7 +139,9 @@ struct FleetTests {
     func masters() throws {
         let master = LinkMaster(id: "k", secret: SecureRandom.bytes(32))
         #expect(LinkMasters(entries: []) == nil)
-        #expect(LinkMasters(entries: [.init(state: .current, master: master), .init(state: .current, master: master)]) == nil)
+        #expect(
+            LinkMasters(entries: [.init(state: .current, master: master), .init(state: .current, master: master)])
+                == nil)
         let one = try #require(LinkMasters(entries: [.init(state: .current, master: master)]))
         let two = try #require(
             LinkMasters(entries: [

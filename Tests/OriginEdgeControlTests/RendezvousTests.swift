@@ -41,7 +41,8 @@ struct RendezvousTests {
 
     @Test(
         "the weight is the power of two of the capacity in GiB",
-        arguments: [(-1, 1), (0, 1), (1 << 30, 1), (3 << 30, 2), (1 << 40, 1024), (Int64.max, 4_294_967_296)] as [(Int64, Double)])
+        arguments: [(-1, 1), (0, 1), (1 << 30, 1), (3 << 30, 2), (1 << 40, 1024), (Int64.max, 4_294_967_296)]
+            as [(Int64, Double)])
     func weight(capacityBytes: Int64, weight: Double) {
         #expect(Rendezvous.weight(capacityBytes: capacityBytes) == weight)
     }

@@ -32,7 +32,8 @@ package struct AdminAPI: RouteGroup {
             case ("/api/v1/edges", .get): return try listEdges()
             case ("/api/v1/edges", .post): return try await createEdge(request, context)
             case ("/api/v1/edges", _):
-                throw Problem(.methodNotAllowed, "the method is not one of this resource", headers: [.allow: "GET, POST"])
+                throw Problem(
+                    .methodNotAllowed, "the method is not one of this resource", headers: [.allow: "GET, POST"])
             default:
                 throw Problem(.notFound, "there is no such resource")
             }

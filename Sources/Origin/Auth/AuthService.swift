@@ -75,8 +75,8 @@ package final class AuthService: Sendable {
         }
     }
 
-    /// The identity behind the `Authorization` headers of a request to the admin API, which takes the token of a user who
-    /// administers the deployment, and no registry tokens.
+    /// The identity behind the `Authorization` headers of a request to the admin API, which takes the token of a user
+    /// who administers the deployment, and no registry tokens.
     ///
     /// - Throws: `AuthRefusal` of kind malformed, unauthorized (with challenge), denied, unavailable.
     package func administrator(authorization: [String]) async throws(AuthRefusal) -> Identity {
@@ -178,7 +178,9 @@ package final class AuthService: Sendable {
     ) throws(AuthRefusal) {
         guard principal.identity.sees(organization) else { throw Self.invisible }
         guard principal.identity.rights(in: organization).contains(action) else {
-            let reason = principal.identity.kind == .pull ? "pull token is read only" : "the token may not \(action.rawValue) here"
+            let reason =
+                principal.identity.kind == .pull
+                ? "pull token is read only" : "the token may not \(action.rawValue) here"
             throw AuthRefusal(.denied, reason)
         }
         guard principal.covers(action, organization: organization.slug, repository: repository) else {

@@ -63,7 +63,9 @@ package struct Bootstrap: Sendable {
     }
 
     private func commit(_ credentials: BootstrapCredentials) async throws(Failure) -> Bool {
-        do throws(DatabaseError) { return try await database.bootstrap(credentials.seed) } catch { throw .database(error) }
+        do throws(DatabaseError) { return try await database.bootstrap(credentials.seed) } catch {
+            throw .database(error)
+        }
     }
 
     /// The crash was after the commit if the database knows the staged token, and before it otherwise.
@@ -88,7 +90,8 @@ package struct Bootstrap: Sendable {
 
     private func read(_ path: String) throws(Failure) -> BootstrapCredentials? {
         do throws(DiskError) {
-            return try AtomicFile.read(path, bytesMax: BootstrapCredentials.jsonBytesMax).flatMap(BootstrapCredentials.init)
+            return try AtomicFile.read(path, bytesMax: BootstrapCredentials.jsonBytesMax).flatMap(
+                BootstrapCredentials.init)
         } catch { throw .disk(error) }
     }
 

@@ -27,7 +27,10 @@ package struct HostPolicy: Sendable {
         }
         if let domain {
             let lowered = domain.lowercased()
-            guard lowered.split(separator: ".", omittingEmptySubsequences: false).allSatisfy({ OrganizationSlug($0) != nil })
+            guard
+                lowered.split(separator: ".", omittingEmptySubsequences: false).allSatisfy({
+                    OrganizationSlug($0) != nil
+                })
             else { throw HostPolicyError("domain \"\(domain)\" is not a DNS name") }
             self.domain = lowered
         } else {
@@ -74,7 +77,8 @@ package struct HostPolicy: Sendable {
 
     private static func isPort(_ text: Substring) -> Bool {
         guard let colon = text.first else { return true }
-        return colon == ":" && text.utf8.count > 1 && text.dropFirst().utf8.allSatisfy(isDigit) && UInt16(text.dropFirst()) != nil
+        return colon == ":" && text.utf8.count > 1 && text.dropFirst().utf8.allSatisfy(isDigit)
+            && UInt16(text.dropFirst()) != nil
     }
 
     private static func isDigit(_ byte: UInt8) -> Bool {
@@ -83,7 +87,9 @@ package struct HostPolicy: Sendable {
 
     private static func isHostByte(_ byte: UInt8) -> Bool {
         switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."): true
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"),
+            UInt8(ascii: "."):
+            true
         default: false
         }
     }

@@ -105,7 +105,8 @@ package struct TokenEndpoint: RouteGroup {
                 }
                 return principal.identity
             } catch {
-                throw error.kind == .unauthorized ? AuthRefusal(.unauthorized, error.message, challenge: challenge) : error
+                throw error.kind == .unauthorized
+                    ? AuthRefusal(.unauthorized, error.message, challenge: challenge) : error
             }
         }
     }
@@ -123,6 +124,7 @@ extension Response {
         var headers: HTTPFields = [:]
         if let challenge = refusal.challenge { headers[.wwwAuthenticate] = challenge }
         return .ociErrors(
-            HTTPResponse.Status(integerLiteral: refusal.status), [OCIError(code: code, message: refusal.message)], headers: headers)
+            HTTPResponse.Status(integerLiteral: refusal.status), [OCIError(code: code, message: refusal.message)],
+            headers: headers)
     }
 }

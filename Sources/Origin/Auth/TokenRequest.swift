@@ -97,10 +97,14 @@ package struct TokenRequest: Sendable, Equatable {
         guard !type.isEmpty, !name.isEmpty, isActionList else { throw malformed }
         guard type == "repository" || type.hasPrefix("repository(") else { return nil }
         guard let (organization, repository) = host.split(name) else {
-            guard RepositoryName(name) != nil else { throw Fault(code: .nameInvalid, message: "invalid name in a scope") }
+            guard RepositoryName(name) != nil else {
+                throw Fault(code: .nameInvalid, message: "invalid name in a scope")
+            }
             return nil
         }
-        let actions = actionNames.flatMap { $0 == "*" ? Action.allCases : Action(rawValue: String($0)).map { [$0] } ?? [] }
+        let actions = actionNames.flatMap {
+            $0 == "*" ? Action.allCases : Action(rawValue: String($0)).map { [$0] } ?? []
+        }
         return Scope(organization: organization, name: repository, actions: Set(actions))
     }
 }

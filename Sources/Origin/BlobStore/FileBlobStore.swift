@@ -24,7 +24,7 @@ package final class FileBlobStore: BlobStore {
     package init(directory: String, reserveBytes: Int64) throws(BlobStoreError) {
         self.directory = directory + "/blobs"
         self.reserveBytes = reserveBytes
-        _ = try storing { try Directory.create(directory) }
+        _ = try storing { try Directory.create(self.directory) }
     }
 
     /// `false` once the volume has failed to sync too often: the origin is not ready for pushes.

@@ -13,7 +13,9 @@ struct AdminConnection {
     /// - Parameter path: Below the URL, beginning with a slash.
     /// - Returns: The document of a 2xx answer.
     /// - Throws: `CommandFailure` with one line: no answer, a refusal, or an answer that is no JSON.
-    func send(_ method: FetchRequest.Method, _ path: String, _ document: JSONValue? = nil) async throws(CommandFailure) -> JSONValue {
+    func send(
+        _ method: FetchRequest.Method, _ path: String, _ document: JSONValue? = nil
+    ) async throws(CommandFailure) -> JSONValue {
         var headers = [(name: "Authorization", value: "Bearer \(token)")]
         if document != nil { headers.append((name: "Content-Type", value: "application/json")) }
         let request = FetchRequest(

@@ -33,7 +33,8 @@ package struct EdgeCommand: AsyncParsableCommand {
         @Argument(help: "Name: a-z, 0-9, '-' and '.'.") var name: String
         @Option(help: "Region that the edge serves.") var region: String
         @Option(help: "Where it stands: LATITUDE,LONGITUDE in degrees.") var location: Location?
-        @Option(help: "URL that clients reach it at. Never on the registry's host or a subdomain of it.") var url: String
+        @Option(help: "URL that clients reach it at. Never on the registry's host or a subdomain of it.") var url:
+            String
         @Flag(help: "Print the whole answer as JSON.") var json = false
         @OptionGroup var admin: AdminOptions
 
@@ -66,7 +67,9 @@ package struct EdgeCommand: AsyncParsableCommand {
         func run() async throws {
             let answer = try await admin.connection().send(.get, "/api/v1/edges")
             guard !json else { return print(String(decoding: answer.encode(), as: UTF8.self)) }
-            guard case .array(let edges)? = answer["edges"] else { throw CommandFailure.failed("the answer holds no edges") }
+            guard case .array(let edges)? = answer["edges"] else {
+                throw CommandFailure.failed("the answer holds no edges")
+            }
             let columns = ["name", "region", "state", "url", "id"]
             let rows = edges.map { edge in columns.map { edge[$0]?.stringValue ?? "" } }
             print(Table.text(columns.map { $0.uppercased() }, rows))

@@ -57,7 +57,9 @@ package struct EdgeAPI: RouteGroup {
         }
         let body: [UInt8]
         do {
-            body = route.method == .post ? try await collectBody(request, context: context, bytesMax: route.bodyBytesMax) : []
+            body =
+                route.method == .post
+                ? try await collectBody(request, context: context, bytesMax: route.bodyBytesMax) : []
         } catch is BodyTooLarge {
             return .plain(.contentTooLarge, "the body is too large")
         }

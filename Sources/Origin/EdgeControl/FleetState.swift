@@ -80,8 +80,8 @@ package struct FleetState: Sendable {
 
     // MARK: Events
 
-    /// The edges as the database has them: whether each is enabled. Edges that are gone lose their connections here; whoever holds those
-    /// connections closes them.
+    /// The edges as the database has them, and whether each is enabled. What was known of an edge that is gone is
+    /// forgotten, its connections included.
     package mutating func loaded(_ known: [EdgeID: Bool], now: Instant) -> [Transition] {
         var transitions: [Transition] = []
         for (id, edge) in edges where known[id] == nil {

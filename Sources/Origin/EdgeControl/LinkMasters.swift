@@ -44,7 +44,8 @@ package struct LinkMasters: Sendable {
             Entry(state: State(secret.state), master: LinkMaster(id: secret.keyID, secret: secret.bytes))
         }
         guard let masters = LinkMasters(entries: entries) else {
-            preconditionFailure("an index of the database allows one current secret of a name, and the first is current")
+            preconditionFailure(
+                "an index of the database allows one current secret of a name, and the first is current")
         }
         return masters
     }

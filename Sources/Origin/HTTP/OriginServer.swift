@@ -70,6 +70,9 @@ package struct OriginServer: Sendable {
             OriginChannel(
                 responder: respond, configuration: configuration, tls: tls, observer: observer, diskPool: diskPool)
         }
+        // Of the server library only what an operator has to know; contexts get the same logger for their own lines.
+        var logger = logger
+        logger.logLevel = max(logger.logLevel, .notice)
         return Application(
             responder: responder,
             server: builder,

@@ -32,8 +32,10 @@ struct OriginNode: Sendable {
     func run() async throws {
         try await ServiceGroup(
             configuration: ServiceGroupConfiguration(
-                services: [ServiceGroupConfiguration.ServiceConfiguration(
-                    service: Running(node: self), successTerminationBehavior: .gracefullyShutdownGroup)],
+                services: [
+                    ServiceGroupConfiguration.ServiceConfiguration(
+                        service: Running(node: self), successTerminationBehavior: .gracefullyShutdownGroup)
+                ],
                 gracefulShutdownSignals: [.sigterm, .sigint],
                 logger: .silent)
         ).run()
@@ -98,7 +100,7 @@ struct OriginNode: Sendable {
             groups: parts.registryGroups,
             diskPool: parts.diskPool,
             observer: ExchangeObserver(listener: "registry", metrics: metrics, accessLog: accessLog),
-            logger: .silent
+            logger: logger
         ).service { [settings] address in
             parts.origins.bound(at: settings.ownURL(port: address.port ?? settings.listen.port))
             await addresses.bound(.listen, to: address)
@@ -108,7 +110,7 @@ struct OriginNode: Sendable {
             groups: parts.adminGroups,
             diskPool: parts.diskPool,
             observer: ExchangeObserver(listener: "admin", metrics: metrics, accessLog: accessLog),
-            logger: .silent
+            logger: logger
         ).service { address in await addresses.bound(.admin, to: address) }
 
         try await withThrowingTaskGroup(of: Void.self) { listeners in

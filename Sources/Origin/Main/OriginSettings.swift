@@ -44,7 +44,9 @@ struct OriginSettings: Sendable {
         let external: String? = settings.optional("DEPOT_EXTERNAL_URL", check: notURL)
         let own: String? = settings.optional("DEPOT_ORIGIN_URL", check: notURL)
         let domain: String? = settings.optional("DEPOT_DOMAIN")
-        originID = settings.optional("DEPOT_ORIGIN_ID") { Link.isLabel($0) ? nil : "must be 1 to 32 of a-z, 0-9 and '-'" }
+        originID = settings.optional("DEPOT_ORIGIN_ID") {
+            Link.isLabel($0) ? nil : "must be 1 to 32 of a-z, 0-9 and '-'"
+        }
         databaseURL = settings.optional("DEPOT_DATABASE_URL")
         let blobDirectory: String? = settings.optional("DEPOT_BLOB_DIRECTORY", check: Self.pathFault)
         let keyFile: String? = settings.optional("DEPOT_KEY_FILE")

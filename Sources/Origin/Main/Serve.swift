@@ -29,7 +29,8 @@ struct Serve: AsyncParsableCommand {
     @Option(help: "Where blobs are kept (the data directory).") var blobDirectory: String?
     @Option(help: "Key that wraps the deployment's secrets (origin.key in the data directory).") var keyFile: String?
     @Option(help: "Where the first start writes its credentials.") var bootstrapFile: String?
-    @Option(help: "Name of this origin, a-z, 0-9 and '-' (made once, kept in the data directory).") var originID: String?
+    @Option(help: "Name of this origin, a-z, 0-9 and '-' (made once, kept in the data directory).") var originID:
+        String?
     @Option(help: "Seconds that a link to an edge counts (900).") var linkTtlSeconds: String?
     @Option(help: "Blobs up to this size are not redirected (64KiB).") var directServeBytesMax: String?
     @Option(help: "Largest manifest taken (4MiB).") var manifestBytesMax: String?
@@ -48,7 +49,8 @@ struct Serve: AsyncParsableCommand {
         let options = [
             "CONFIG": config, "DATA_DIRECTORY": dataDirectory, "LISTEN": listen, "ADMIN_LISTEN": adminListen,
             "EXTERNAL_URL": externalURL, "DOMAIN": domain, "ORIGIN_URL": originURL, "DATABASE_URL": databaseURL,
-            "BLOB_DIRECTORY": blobDirectory, "KEY_FILE": keyFile, "BOOTSTRAP_FILE": bootstrapFile, "ORIGIN_ID": originID,
+            "BLOB_DIRECTORY": blobDirectory, "KEY_FILE": keyFile, "BOOTSTRAP_FILE": bootstrapFile,
+            "ORIGIN_ID": originID,
             "LINK_TTL_SECONDS": linkTtlSeconds, "DIRECT_SERVE_BYTES_MAX": directServeBytesMax,
             "MANIFEST_BYTES_MAX": manifestBytesMax, "MISSING_REFERENCES": missingReferences,
             "DISK_RESERVE_BYTES": diskReserveBytes, "DRAIN_SECONDS": drainSeconds, "TLS_CERTIFICATE": tlsCertificate,
