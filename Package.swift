@@ -210,13 +210,22 @@ let package = Package(
         tests("HashingTests", imports: ["OCI", "Hashing"]),
         tests("IntegrationTests", imports: ["OCI", "Hashing", "SignedURL", "StackSupport"]),
         tests("OCITests", imports: ["OCI"]),
-        tests("OriginAuthTests", imports: ["OCI", "Hashing", "OriginMetadata", "OriginAuth", .crypto, .logging]),
+        tests(
+            "OriginAdminAPITests",
+            imports: [
+                "OCI", "EdgeProtocol", "OriginMetadata", "OriginAuth", "OriginEdgeControl", "OriginAdminAPI",
+            ]),
+        tests(
+            "OriginAuthTests",
+            imports: [
+                "OCI", "Hashing", "Disk", "OriginMetadata", "OriginAuth", "TestSupport", .crypto, .logging,
+            ]),
         tests("OriginBlobStoreTests", imports: ["OCI", "Hashing", "Disk", "OriginBlobStore", "TestSupport"]),
         tests(
             "OriginEdgeControlTests",
             imports: [
-                "OCI", "Telemetry", "Hashing", "SignedURL", "EdgeProtocol", "OriginMetadata", "OriginEdgeControl",
-                .logging,
+                "OCI", "Telemetry", "Hashing", "SignedURL", "EdgeProtocol", "OriginMetadata", "OriginSecrets",
+                "OriginAuth", "OriginEdgeControl", "TestSupport", .logging,
             ]),
         tests("OriginHTTPTests", imports: ["Telemetry", "OriginHTTP"]),
         tests("OriginMetadataTests", imports: ["OCI", "Telemetry", "OriginMetadata", "TestSupport", .logging]),

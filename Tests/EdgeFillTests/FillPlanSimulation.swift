@@ -54,7 +54,7 @@ struct FillPlanSimulation {
 
         mutating func readerStep(_ id: UInt64) {
             guard waiting[id] == nil, let piece = positions[id] else { return }
-            isIdle = false
+            defer { if !plan.isIdle { isIdle = false } }
             if stored.contains(piece) {
                 positions[id] = piece + 1 < pieceCount ? piece + 1 : nil
                 perform(positions[id].map { plan.moved(id, to: $0, end: pieceCount) } ?? plan.left(id))

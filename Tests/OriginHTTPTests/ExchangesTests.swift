@@ -17,9 +17,11 @@ struct ExchangesTests {
         #expect(exchanges.receivedHead(exchange()) == .forward)
         #expect(exchanges.receivedBody(bytes: 10) == .forward)
         #expect(exchanges.receivedEnd() == .forward)
-        #expect(try #require(exchanges.sentHead(status: 201)).0 == .keepOpen)
+        let head = exchanges.sentHead(status: 201)
+        #expect(head?.0 == .keepOpen)
         exchanges.sentBody(bytes: 7)
-        let (outbound, ended) = try #require(exchanges.sentEnd(headSaidClose: false))
+        let end = exchanges.sentEnd(headSaidClose: false)
+        let (outbound, ended) = try #require(end)
         #expect(outbound == .keepOpen)
         #expect(ended.status == 201)
         #expect(ended.bodyBytes == 7)
@@ -27,11 +29,13 @@ struct ExchangesTests {
     }
 
     @Test("an answer before the body's end closes, and throws away a bounded amount of input")
-    func early() throws {
+    func early() {
         var exchanges = Exchanges()
         _ = exchanges.receivedHead(exchange())
-        #expect(try #require(exchanges.sentHead(status: 413)).0 == .closeAfterwards)
-        #expect(try #require(exchanges.sentEnd(headSaidClose: true)).0 == .closeAfterwards)
+        let head = exchanges.sentHead(status: 413)
+        #expect(head?.0 == .closeAfterwards)
+        let end = exchanges.sentEnd(headSaidClose: true)
+        #expect(end?.0 == .closeAfterwards)
         #expect(exchanges.isLingering)
         #expect(exchanges.receivedBody(bytes: Exchanges.discardedBytesMax) == .discard)
         #expect(exchanges.receivedBody(bytes: 1) == .stopReading)
@@ -40,31 +44,33 @@ struct ExchangesTests {
     }
 
     @Test("with pipelined requests the answer is judged by its own request, not by the newest")
-    func pipelined() throws {
+    func pipelined() {
         var exchanges = Exchanges()
         _ = exchanges.receivedHead(exchange())
         _ = exchanges.receivedEnd()
         _ = exchanges.receivedHead(exchange())
-        #expect(try #require(exchanges.sentHead(status: 200)).0 == .keepOpen)
+        let head = exchanges.sentHead(status: 200)
+        #expect(head?.0 == .keepOpen)
         _ = exchanges.sentEnd(headSaidClose: false)
-        #expect(try #require(exchanges.sentHead(status: 401)).0 == .closeAfterwards)
+        let second = exchanges.sentHead(status: 401)
+        #expect(second?.0 == .closeAfterwards)
     }
 
     @Test("100 Continue is sent once, if asked for, and never after the answer began")
     func expectContinue() {
         var asked = Exchanges()
         _ = asked.receivedHead(exchange(expectsContinue: true))
-        #expect(asked.takeContinue())
-        #expect(!asked.takeContinue())
+        #expect(asked.takeContinue() == true)
+        #expect(asked.takeContinue() == false)
 
         var notAsked = Exchanges()
         _ = notAsked.receivedHead(exchange())
-        #expect(!notAsked.takeContinue())
+        #expect(notAsked.takeContinue() == false)
 
         var answered = Exchanges()
         _ = answered.receivedHead(exchange(expectsContinue: true))
         _ = answered.sentHead(status: 401)
-        #expect(!answered.takeContinue())
+        #expect(answered.takeContinue() == false)
     }
 
     @Test("a connection that ends inside a body is told from one that ends between requests")

@@ -129,8 +129,15 @@ package final class CachedBlob: Sendable {
         case _ where environment.residency == .readThrough: return .readThrough(piece: touched.lowerBound)
         // Nothing is about to be sent yet; the rule is applied when something is.
         case .unchecked(let pieces): return .unchecked(pieces)
-        case .checked: break
+        case .checked(let count):
+            // Pieces behind the checked ones may be on their way into memory by a check, and would look missing.
+            let checked = touched.prefix(count)
+            let window = window.clamped(to: window.lowerBound..<pieces.range(of: checked.upperBound - 1).upperBound)
+            return inspect(window, checked, ticket)
         }
+    }
+
+    private func inspect(_ window: Range<Int64>, _ touched: Range<Int>, _ ticket: PieceMarks.Ticket) -> WindowState {
         do throws(DiskError) {
             if environment.residency == .cachestat, let missingCount = try file.missingPages(window) {
                 return try inspectPages(window, touched, missingCount: missingCount, ticket)
@@ -333,14 +340,17 @@ package final class CachedBlob: Sendable {
                 _ = markLost("size is \(status.sizeBytes)")
                 return .lost
             }
-            state.withLock { state in
+            let isRepair = state.withLock { state in
                 state.marks.observed(changeTime: status.changeTime, after: ticket)
-                state.marks.beganWrite()
+                return state.isComplete
             }
-            var changeTime: Int64?
-            defer { state.withLock { $0.marks.endedWrite(changeTime: changeTime) } }
-            try file.write(bytes, at: range.lowerBound)
-            changeTime = try file.status().changeTime
+            if isRepair {
+                // Not announced: the write clears all marks like a foreign one, so that whoever damaged this file and is
+                // still at it cannot hide behind the repair.
+                try file.write(bytes, at: range.lowerBound)
+            } else {
+                try withOwnChange { () throws(DiskError) in try file.write(bytes, at: range.lowerBound) }
+            }
         } catch {
             throw CacheError(error)
         }

@@ -26,6 +26,20 @@ package enum DeliveryPlan: Equatable {
         package var allow: String?
         /// The message's framing is in doubt: nothing more is read from this connection.
         package var closes = false
+
+        package init(
+            status: Int,
+            message: String,
+            reason: String? = nil,
+            allow: String? = nil,
+            closes: Bool = false
+        ) {
+            self.status = status
+            self.message = message
+            self.reason = reason
+            self.allow = allow
+            self.closes = closes
+        }
     }
 
     package init(head: HTTPRequestHead, verifier: LinkVerifier, now: Int64) {

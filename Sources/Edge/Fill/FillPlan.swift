@@ -170,7 +170,8 @@ package struct FillPlan: Sendable {
     package mutating func parentsAnswered(count: Int, present: PieceSet? = nil, isDirect: Bool) -> [Action] {
         isAskingParents = false
         parentCount = count
-        preferredParent = 0
+        // A parent that was left because it refused fresh links is not asked first again.
+        preferredParent = count > 0 ? preferredParent % count : 0
         if let present { self.present = present }
         if isDirect { self.isDirect = true }
         for chunk in troubles.keys { troubles[chunk]?.notFoundParents = [] }
@@ -182,6 +183,8 @@ package struct FillPlan: Sendable {
 
     package mutating func parentsFailed(_ failure: BlobReader.Failure) -> [Action] {
         isAskingParents = false
+        // Those of before refused their links, or there were none: whoever wants a piece makes it ask again.
+        parentCount = 0
         return fail(failure) { $0.waitsFor != nil || $0.waitsForParents } + schedule()
     }
 
@@ -257,7 +260,7 @@ package struct FillPlan: Sendable {
             }
         }
         troubles[chunk] = trouble
-        if trouble.notFoundParents.count >= parentCount {
+        if parentCount > 0 && trouble.notFoundParents.count >= parentCount {
             actions += giveUp(chunk, .unknownBlob)
         } else if trouble.count >= max(limits.attemptsMax, parentCount) {
             actions += giveUp(chunk, trouble.sawLie ? .corrupt : .unavailable)

@@ -19,6 +19,20 @@ package struct Exchanges {
         package var requestIsComplete = false
         package var status = 0
         package var bodyBytes: Int64 = 0
+
+        package init(
+            requestID: RequestID,
+            method: String,
+            path: String,
+            startNanoseconds: UInt64,
+            expectsContinue: Bool
+        ) {
+            self.requestID = requestID
+            self.method = method
+            self.path = path
+            self.startNanoseconds = startNanoseconds
+            self.expectsContinue = expectsContinue
+        }
     }
 
     package enum Inbound: Equatable { case forward, discard, stopReading }

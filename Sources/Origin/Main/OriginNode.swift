@@ -18,9 +18,6 @@ import UnixSignals
 
 /// The running origin, from start to drain: database, parts, listeners; then in reverse.
 struct OriginNode: Sendable {
-    /// After the drain's deadline connections are cut off; they get this long to notice.
-    private static let cutOffTime = Duration.seconds(5)
-
     private let settings: OriginSettings
     private let logger = Logger(label: "depot-origin")
     private let metrics = Metrics()
@@ -114,24 +111,31 @@ struct OriginNode: Sendable {
         ).service { address in await addresses.bound(.admin, to: address) }
 
         try await withThrowingTaskGroup(of: Void.self) { listeners in
-            listeners.addTask { try await registry.run() }
-            listeners.addTask { try await admin.run() }
-            try await withGracefulShutdownHandler {
-                try await parts.withBackgroundWork {
-                    try await listeners.next()
-                    try await listeners.waitForAll()
-                }
-            } onGracefulShutdown: { [logger, settings] in
-                logger.info("draining")
-                parts.beginDrain()
-                // Not a child: children of a drain that hangs could not end it.
-                Task.detached {
-                    try? await Task.sleep(for: settings.drainTime + Self.cutOffTime)
-                    logger.warning("requests cut off: the time to drain is over")
-                    await stopDatabase()
-                    exit(0)
+            listeners.addTask { try await Self.run(registry, "registry listener \(settings.listen)") }
+            listeners.addTask { try await Self.run(admin, "admin listener \(settings.adminListen)") }
+            try await parts.withBackgroundWork([{ await cutOff(stopDatabase: stopDatabase) }]) {
+                try await withGracefulShutdownHandler {
+                    // Not waitForAll: the first listener that fails ends the others.
+                    while try await listeners.next() != nil {}
+                } onGracefulShutdown: { [logger] in
+                    logger.info("draining")
+                    parts.beginDrain()
                 }
             }
         }
+    }
+
+    private static func run(_ listener: any Service, _ name: String) async throws {
+        do { try await listener.run() } catch { throw StartFailure(name, error) }
+    }
+
+    /// Ends the process if its requests have not ended in time after the shutdown began; cancelled if they have.
+    private func cutOff(stopDatabase: @Sendable () async -> Void) async {
+        guard (try? await gracefulShutdown()) != nil, (try? await Task.sleep(for: settings.drainTime)) != nil else {
+            return
+        }
+        logger.warning("requests cut off: the time to drain is over")
+        await stopDatabase()
+        exit(0)
     }
 }

@@ -126,9 +126,13 @@ struct OriginParts: Sendable {
         ).run()
     }
 
-    /// Runs `body` beside everything that goes on without a request, and ends that when `body` ends.
-    func withBackgroundWork(_ body: () async throws -> Void) async throws {
+    /// Runs `body` beside `others` and everything that goes on without a request, and ends that when `body` ends.
+    func withBackgroundWork(
+        _ others: [@Sendable () async -> Void],
+        _ body: () async throws -> Void
+    ) async throws {
         try await withThrowingTaskGroup(of: Void.self) { work in
+            for other in others { work.addTask { await other() } }
             work.addTask { [uploads] in await uploads.run() }
             work.addTask { [follower] in await follower.run() }
             work.addTask { [keeper] in await keeper.run() }
