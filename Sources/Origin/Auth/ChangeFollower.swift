@@ -30,7 +30,7 @@ package final class ChangeFollower: Sendable {
         self.onSynced = onSynced
     }
 
-    /// Runs until its task is cancelled. While the database is away nothing is told, and caches grow stale on their own.
+    /// Runs until its task is cancelled. While the database is away nothing is told, and caches grow stale.
     package func run() async {
         var cursor: Int64?
         var isAway = false
