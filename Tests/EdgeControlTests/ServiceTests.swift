@@ -113,7 +113,7 @@ struct ServiceTests {
             #expect(heartbeat.capacityBytes == 200)
             #expect(heartbeat.url == "http://127.0.0.2:5")
             #expect(!heartbeat.isDraining)
-            #expect(abs(heartbeat.unixTimeMilliseconds / 1000 - Int64(time(nil))) < 5)
+            #expect(abs(heartbeat.unixTimeMilliseconds / 1000 - Int64(time(nil))) < 60)
             #expect(seen.controlOpenedCount == 1)
             #expect(seen.refusals.isEmpty)
             await eventually { (try? Directory.exists(keysPath)) == true }

@@ -274,7 +274,7 @@ struct FillPlanTests {
                     for piece in pieces {
                         plan.arrived(piece, in: id)
                         heldCount += 1
-                        actions += plan.passedThrough(piece)
+                        perform(plan.passedThrough(piece))
                     }
                     actions += plan.ended(id, nil)
                 case .drop(let pieces):

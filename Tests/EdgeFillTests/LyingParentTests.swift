@@ -49,11 +49,20 @@ struct LyingParentTests {
 
     @Test("what was given up can be asked for again, and what is right stays")
     func recovers() async throws {
-        let liar = try LoopbackParent(blob.bytes) { _, number in number < 2 ? .flipped(at: 1 << 20 | 5) : .honest }
+        let honesty = Honesty()
+        let liar = try LoopbackParent(blob.bytes) { _, _ in honesty.isOn ? .honest : .flipped(at: 1 << 20 | 5) }
         let fixture = try FillFixture(blob, parents: [liar])
         await #expect(throws: BlobReader.Failure.corrupt) { try await fixture.get(0..<8 << 20) }
+        honesty.turnOn()
         #expect(try await fixture.get() == blob.bytes)
         #expect(fixture.counter("depot_edge_piece_mismatch_total", "{source=\"parent\"}") >= 2)
+    }
+
+    /// Lets a parent lie until the test has seen it.
+    private final class Honesty: Sendable {
+        private let value = Mutex(false)
+        var isOn: Bool { value.withLock { $0 } }
+        func turnOn() { value.withLock { $0 = true } }
     }
 
     @Test("a parent that closes in the middle is asked for the rest, from the first missing piece on")

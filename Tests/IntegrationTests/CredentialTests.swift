@@ -199,8 +199,8 @@ extension Integration.OneSystem {
         @Test("a foreign organization looks like one that does not exist, whatever is asked of it")
         func foreignOrganization() async throws {
             try await runSQL(
-                "INSERT INTO organizations (slug, label) VALUES ('foreign', 'foreignforeign00') ON CONFLICT DO NOTHING")
-            let owner = Repository(system: system, name: "foreign/secret", credential: .administrator)
+                "INSERT INTO organizations (slug, label) VALUES ('guarded', 'guardedguarded00') ON CONFLICT DO NOTHING")
+            let owner = Repository(system: system, name: "guarded/secret", credential: .administrator)
             let blob = try await owner.pushedBlob(sizeBytes: 70_005)
             let manifest = TestManifest.image(config: blob, layers: [])
             try #require(try await owner.push(manifest, as: "latest").status == 201)
@@ -220,10 +220,10 @@ extension Integration.OneSystem {
                 #expect(refused.body == missing.body, "\(method) \(path)")
             }
             // The right bytes in one's own hands give no right to another's repository, nor to mount from it.
-            let mount = try await repository.ask("POST", "blobs/uploads/?mount=\(blob.digest)&from=foreign/secret")
+            let mount = try await repository.ask("POST", "blobs/uploads/?mount=\(blob.digest)&from=guarded/secret")
             #expect(mount.status == 202)
             #expect(try await repository.ask("HEAD", "blobs/\(blob.digest)").status == 404)
-            let bearer = try await token(scope: "repository:foreign/secret:pull")
+            let bearer = try await token(scope: "repository:guarded/secret:pull")
             #expect(try await foreign.asked(with: .bearer(bearer)).ask("GET", "blobs/\(blob.digest)").status == 404)
         }
 

@@ -85,11 +85,14 @@ extension Integration.OneSystem {
             }
         }
 
-        @Test("a Range header of 8 KiB and more is refused, or not satisfiable", arguments: Server.allCases)
+        @Test("a Range header of 8 KiB is not satisfiable, one of 40 KiB ends the connection", arguments: Server.allCases)
         func longHeader(server: Server) async throws {
-            let header = "bytes=" + (0..<4000).map { "\($0)-\($0)" }.joined(separator: ",")
-            let answer = try await target(server).get([("Range", header)], "GET")
-            #expect([416, 431].contains(answer.status))
+            let target = try await target(server)
+            for (rangeCount, statuses) in [(1000, [416, 431]), (4000, [400, 431])] {
+                let header = "bytes=" + (1000..<1000 + rangeCount).map { "\($0)-\($0)" }.joined(separator: ",")
+                let answer = try await target.get([("Range", header)], "GET")
+                #expect(statuses.contains(answer.status), "\(header.utf8.count) bytes")
+            }
         }
 
         @Test("If-Range serves the part only of the same blob", arguments: Server.allCases)

@@ -21,6 +21,7 @@ import Testing
         (.tooLarge(bytesMax: 5), 413, .sizeInvalid),
         (.bodyCutShort, 400, .sizeInvalid),
         (.overloaded, 503, nil),
+        (.leaseExpired, 503, nil),
         (.database(DatabaseError(.unavailable, message: "")), 503, nil),
         (.database(DatabaseError(.other, message: "")), 500, nil),
         (.store(BlobStoreError(.outOfSpace, "")), 507, nil),

@@ -57,6 +57,7 @@ struct UploadResumeTests {
         try await fixture.expectStored(bytes)
 
         // The first process lost its lease: it can neither store a point nor disturb what was committed.
+        await fixture.service.renewLeases()
         continuation.finish(throwing: HangUp())
         _ = await running.result
         #expect(try await fixture.database.uploadSession(id: id, repositoryID: fixture.repositoryID)?.state == .committed)

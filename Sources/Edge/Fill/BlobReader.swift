@@ -37,6 +37,10 @@ package final class BlobReader: Sendable {
         case failed(Failure)
     }
 
+    /// Bytes of the largest blob: no longer piece list is fetched. What is kept per piece is made from the size in the
+    /// link, before anybody is asked.
+    package static let blobBytesMax: Int64 = 2 << 40
+
     /// Bytes of one window at most.
     package static let windowBytesMax: Int64 = 2 << 20
     /// Pieces that are checked ahead of the one that is wanted.
@@ -77,13 +81,14 @@ package final class BlobReader: Sendable {
     private let name: BlobName
     private let target: String
     private let engine: FillEngine
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
     init(id: FillPlan.ReaderID, name: BlobName, target: String, engine: FillEngine) {
         self.id = id
         self.name = name
         self.target = target
         self.engine = engine
+        state = Mutex(State(phase: name.sizeBytes <= Self.blobBytesMax ? .begun : .failed(.unknownBlob)))
     }
 
     deinit { close() }

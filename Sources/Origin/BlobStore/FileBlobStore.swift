@@ -68,8 +68,8 @@ package final class FileBlobStore: BlobStore {
         let path = Self.sidePath(path(of: key))
         let raw: [UInt8]? = try storing {
             guard let file = try File.openIfExists(path, .read) else { return nil }
-            // One byte more than expected is asked for, so that a list that is too long shows.
-            let count = PieceList.byteCount(forBlobOf: sizeBytes) + 1
+            // A writer that lost its lease may have added records behind those that were committed.
+            let count = PieceList.byteCount(forBlobOf: sizeBytes)
             var raw = [UInt8](repeating: 0, count: count)
             let readCount = try raw.withUnsafeMutableBytes { try file.read(into: $0, at: 0) }
             return Array(raw[..<readCount])

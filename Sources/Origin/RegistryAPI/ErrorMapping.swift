@@ -85,7 +85,7 @@ extension OCIFailure {
                 POST .../blobs/uploads/?digest-algorithm=\(digest.algorithm.rawValue)
                 """)
         case .bodyCutShort: self = .bodyCutShort
-        case .overloaded: self.init(.serviceUnavailable, retryAfterSeconds: 1)
+        case .overloaded, .leaseExpired: self.init(.serviceUnavailable, retryAfterSeconds: 1)
         case .database(let error): self.init(error)
         case .store(let error): self.init(error)
         }

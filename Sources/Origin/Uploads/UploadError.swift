@@ -27,6 +27,8 @@ package enum UploadError: Error, Sendable {
     case overloaded
     /// Another process holds the session now.
     case leaseLost
+    /// The lease could not be renewed in time; somebody else may write soon. The session lives on.
+    case leaseExpired
     case database(DatabaseError)
     case store(BlobStoreError)
 

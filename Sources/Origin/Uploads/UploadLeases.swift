@@ -1,23 +1,55 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
+package import FoundationEssentials
 import Synchronization
 
-/// The right of one request to write to a session. Others find out at their own requests; this one finds out here.
-final class UploadLease: Sendable {
-    let sessionID: UUID
-    private let lost = Atomic(false)
+/// The right of one request to write to a session, as far as this process can know without asking.
+///
+/// Another origin takes a session over once its lease has expired. So a process that was stopped for a while, or that
+/// could not renew, must not write another byte: the file may be a committed blob by now. The right therefore ends
+/// here `margin` before it ends in the database, by a clock that goes on while the machine sleeps.
+package final class UploadLease: Sendable {
+    package static let duration: Duration = .seconds(30)
+    /// A write that was begun is over in less.
+    package static let margin: Duration = .seconds(5)
 
-    init(sessionID: UUID) { self.sessionID = sessionID }
+    private enum State {
+        case held(until: ContinuousClock.Instant)
+        case lost
+    }
 
-    var isLost: Bool { lost.load(ordering: .relaxed) }
-    func markLost() { lost.store(true, ordering: .relaxed) }
+    package let sessionID: UUID
+    private let state: Mutex<State>
+
+    /// - Parameter askedAt: When the statement that took the lease was sent.
+    package init(sessionID: UUID, askedAt: ContinuousClock.Instant) {
+        self.sessionID = sessionID
+        state = Mutex(.held(until: askedAt + Self.duration))
+    }
+
+    /// The lease was extended by a statement sent at `askedAt`.
+    package func extended(askedAt: ContinuousClock.Instant) {
+        state.withLock { state in
+            if case .held(let until) = state { state = .held(until: max(until, askedAt + Self.duration)) }
+        }
+    }
+
+    /// Another process holds the session.
+    package func lost() { state.withLock { $0 = .lost } }
+
+    /// Called before each write.
+    /// - Throws: `.leaseLost`; `.leaseExpired` if it was not renewed in time.
+    package func check(at now: ContinuousClock.Instant = .now) throws(UploadError) {
+        switch state.withLock({ $0 }) {
+        case .held(let until): if now >= until - Self.margin { throw .leaseExpired }
+        case .lost: throw .leaseLost
+        }
+    }
 }
 
 /// The sessions that requests of this process write to. Their leases in the database are renewed together, so that a
 /// client that sends nothing for a while keeps its session, and no request needs a timer of its own.
 final class UploadLeases: Sendable {
-    static let duration: Duration = .seconds(30)
     static let renewalInterval: Duration = .seconds(10)
 
     private let held = Mutex<[UUID: UploadLease]>([:])
@@ -26,7 +58,7 @@ final class UploadLeases: Sendable {
     func take(_ sessionID: UUID) -> UploadLease? {
         held.withLock { held in
             guard held[sessionID] == nil else { return nil }
-            let lease = UploadLease(sessionID: sessionID)
+            let lease = UploadLease(sessionID: sessionID, askedAt: .now)
             held[sessionID] = lease
             return lease
         }
@@ -36,11 +68,11 @@ final class UploadLeases: Sendable {
         held.withLock { _ = $0.removeValue(forKey: lease.sessionID) }
     }
 
-    /// - Parameter renew: Extends one lease; `false` if another process took it. Its failure ends the round: leases
-    ///   stay as they are, since every write to a session's row checks its lease again.
+    /// - Parameter renew: Extends one lease; `false` if another process took it. Its failure ends the round.
     func renewAll(_ renew: (UUID) async throws -> Bool) async rethrows {
-        for lease in held.withLock({ Array($0.values) }) where try await !renew(lease.sessionID) {
-            lease.markLost()
+        for lease in held.withLock({ Array($0.values) }) {
+            let askedAt = ContinuousClock.now
+            if try await renew(lease.sessionID) { lease.extended(askedAt: askedAt) } else { lease.lost() }
         }
     }
 }

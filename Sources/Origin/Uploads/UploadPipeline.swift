@@ -19,7 +19,8 @@ final class UploadPipeline: Sendable {
     private struct State {
         var ledger: UploadLedger<Continuation>
         /// The whole hash as it stood at the offset of the durable point that is due.
-        var captured: StreamingHash?
+        /// By the bytes hashed; two at most: the point that is being synced, and the one that waits for it.
+        var captured: [Int64: StreamingHash] = [:]
         /// The hash of the piece that the last segment leaves open.
         var openPiece: StreamingHash?
     }
@@ -27,14 +28,23 @@ final class UploadPipeline: Sendable {
     let file: any BlobFile
     let algorithm: DigestAlgorithm
     private let start: ResumePoint
+    private let lease: UploadLease?
     private let lane: SerialLane
     private let diskPool: BlockingPool
     private let whole: Mutex<StreamingHash>
     private let state: Mutex<State>
 
-    init(file: any BlobFile, from start: ResumePoint, hashPool: BlockingPool, diskPool: BlockingPool) {
+    /// - Parameter lease: The right to write, checked before each write; `nil` for a file that nobody else knows of.
+    init(
+        file: any BlobFile,
+        from start: ResumePoint,
+        under lease: UploadLease?,
+        hashPool: BlockingPool,
+        diskPool: BlockingPool
+    ) {
         self.file = file
         self.start = start
+        self.lease = lease
         algorithm = start.algorithm
         lane = SerialLane(on: hashPool)
         self.diskPool = diskPool
@@ -56,7 +66,7 @@ final class UploadPipeline: Sendable {
                     return isDurablePoint ? hash : nil
                 }
                 report { state in
-                    if let copy { state.captured = copy }
+                    if let copy { state.captured[range.upperBound] = copy }
                     return state.ledger.hashed(upTo: range.upperBound)
                 }
             }
@@ -69,15 +79,16 @@ final class UploadPipeline: Sendable {
 
     /// Runs on the disk pool, in parallel for different segments.
     private func store(_ buffer: PieceBuffer, at range: Range<Int64>) {
-        do throws(BlobStoreError) {
+        do {
             let pieceDigest = hashPiece(buffer, at: range)
+            try lease?.check()
             try file.write(buffer.bytes, at: range.lowerBound)
             if range.upperBound % Self.writebackBytes == 0 {
                 file.startWriteback(max(0, range.upperBound - Self.writebackBytes)..<range.upperBound)
             }
             report { $0.ledger.wrote(range, pieceDigest: pieceDigest) }
         } catch {
-            fail(.store(error))
+            fail(UploadError(error))
         }
     }
 
@@ -116,7 +127,7 @@ final class UploadPipeline: Sendable {
     func durablePoint(at bytes: Int64) async throws(UploadError) -> ResumePoint {
         try await waitUntilSettled(bytes)
         try await sync(upTo: bytes)
-        guard let hash = state.withLock({ $0.captured.take() }), hash.byteCount == bytes else {
+        guard let hash = state.withLock({ $0.captured.removeValue(forKey: bytes) }) else {
             preconditionFailure("a durable point is taken once, at the segment that announced it")
         }
         return ResumePoint(offsetBytes: bytes, wholeHash: hash, pieceHash: nil)
@@ -137,6 +148,7 @@ final class UploadPipeline: Sendable {
     private func sync(upTo bytes: Int64) async throws(UploadError) {
         try await onDisk { [self] in
             let (firstIndex, rawDigests) = state.withLock { $0.ledger.takePieceDigests(upTo: bytes) }
+            try lease?.check()
             // No whole piece yet, no list: small blobs cost no second file.
             if !rawDigests.isEmpty { try file.appendPieces(rawDigests, at: firstIndex) }
             try file.syncDurablePoint()
@@ -159,6 +171,7 @@ final class UploadPipeline: Sendable {
                 let taken = state.ledger.takePieceDigests(upTo: bytes)
                 return (taken.firstIndex, taken.rawDigests, state.openPiece)
             }
+            try lease?.check()
             if PieceRule.needsSideFile(algorithm: algorithm, sizeBytes: bytes) {
                 let isOpen = bytes % PieceList.pieceBytes != 0
                 let lastDigest = isOpen ? openPiece?.finalized().bytes ?? [] : []

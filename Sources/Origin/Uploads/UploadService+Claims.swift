@@ -39,7 +39,7 @@ extension UploadService {
     private func acquire(_ id: UUID, in repositoryID: Int64) async throws(UploadError) -> UploadSessionRecord {
         do {
             if let record = try await database.acquireUploadLease(
-                id: id, repositoryID: repositoryID, holder: holder, duration: UploadLeases.duration)
+                id: id, repositoryID: repositoryID, holder: holder, duration: UploadLease.duration)
             {
                 return record
             }
@@ -56,23 +56,28 @@ extension UploadService {
     private func clean(up claim: UploadClaim, after error: UploadError) async {
         switch error {
         case .digestMismatch:
-            await discard(claim.record)
+            await discard(claim)
         case .store(let error) where error.kind != .outOfSpace:
             // What a failed disk still holds is unknown, so the client starts again.
-            await discard(claim.record)
+            await discard(claim)
         case .leaseLost, .unknownSession, .busy:
             break  // The session is another's, or gone.
-        case .outOfOrder, .lengthMismatch, .tooLarge, .algorithmNotAnnounced, .bodyCutShort, .overloaded, .database,
-            .store:
+        case .outOfOrder, .lengthMismatch, .tooLarge, .algorithmNotAnnounced, .bodyCutShort, .overloaded, .leaseExpired,
+            .database, .store:
             do { try await database.releaseUploadLease(id: claim.record.id, holder: holder) } catch {
                 logger.warning("upload lease not released; it expires", metadata: ["error": "\(error)"])
             }
         }
     }
 
-    /// Removes session and file, the row first: a row without its file would promise bytes that are gone.
-    func discard(_ record: UploadSessionRecord) async {
+    /// Removes session and file, the row first: a row without its file would promise bytes that are gone. Only under
+    /// the lease, which is asked for once more: in other hands the file may be a committed blob by now.
+    func discard(_ claim: UploadClaim) async {
+        let record = claim.record
         do {
+            guard
+                try await database.renewUploadLease(id: record.id, holder: holder, duration: UploadLease.duration)
+            else { return }
             try await database.deleteUploadSession(id: record.id)
             if let key = BlobKey(record.storageKey) { await remove(key) }
         } catch {

@@ -29,7 +29,7 @@ extension UploadService {
                     claim.record.offsetBytes == 0
                     ? ResumePoint(startingWith: digest.algorithm) : try resumePoint(of: claim.record)
                 try checkAlgorithm(digest, point.algorithm, sizeBytes: point.offsetBytes + (body.declaredBytes ?? 0))
-                let pipeline = try await openPipeline(claim.record, from: point, for: body)
+                let pipeline = try await openPipeline(claim, from: point, for: body)
                 try await receive(body, into: pipeline, claim)
                 try await verify(pipeline, digest)
                 return try await commit(pipeline, digest, in: repositoryID, sessionID: id)
@@ -50,7 +50,7 @@ extension UploadService {
             try check(body, at: 0)
             let key = BlobKey.random()
             let start = ResumePoint(startingWith: digest.algorithm)
-            let pipeline = try await pipeline(from: start, declaredBytes: body.declaredBytes) {
+            let pipeline = try await pipeline(from: start, declaredBytes: body.declaredBytes, under: nil) {
                 store throws(BlobStoreError) in try store.create(key)
             }
             do throws(UploadError) {

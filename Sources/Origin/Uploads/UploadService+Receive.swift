@@ -24,7 +24,7 @@ extension UploadService {
             try await holding(id, in: repositoryID) { claim async throws(UploadError) in
                 guard claim.record.state == .open else { throw .unknownSession }
                 try check(body, at: claim.record.offsetBytes)
-                let pipeline = try await openPipeline(claim.record, from: try resumePoint(of: claim.record), for: body)
+                let pipeline = try await openPipeline(claim, from: try resumePoint(of: claim.record), for: body)
                 try await receive(body, into: pipeline, claim)
                 let point = try await pipeline.settle()
                 try await save(point, claim, isLast: true)
@@ -52,14 +52,15 @@ extension UploadService {
 
     /// Opens the session's file where it was last durable, if the volume has room for the body.
     func openPipeline<Bytes>(
-        _ record: UploadSessionRecord,
+        _ claim: UploadClaim,
         from point: ResumePoint,
         for body: UploadBody<Bytes>
     ) async throws(UploadError) -> UploadPipeline {
-        guard let key = BlobKey(record.storageKey) else {
-            throw .store(BlobStoreError(.damaged, "upload \(record.id) has no valid key"))
+        guard let key = BlobKey(claim.record.storageKey) else {
+            throw .store(BlobStoreError(.damaged, "upload \(claim.record.id) has no valid key"))
         }
-        return try await pipeline(from: point, declaredBytes: body.declaredBytes) { store throws(BlobStoreError) in
+        return try await pipeline(from: point, declaredBytes: body.declaredBytes, under: claim.lease) {
+            store throws(BlobStoreError) in
             try store.openForAppend(key, truncatingTo: point.offsetBytes)
         }
     }
@@ -67,6 +68,7 @@ extension UploadService {
     func pipeline(
         from point: ResumePoint,
         declaredBytes: Int64?,
+        under lease: UploadLease?,
         open: @escaping @Sendable (any BlobStore) throws(BlobStoreError) -> any BlobFile
     ) async throws(UploadError) -> UploadPipeline {
         do {
@@ -74,7 +76,7 @@ extension UploadService {
                 if let declaredBytes, declaredBytes > 0 { try store.checkSpace(for: declaredBytes) }
                 return try open(store)
             }
-            return UploadPipeline(file: file, from: point, hashPool: hashPool, diskPool: diskPool)
+            return UploadPipeline(file: file, from: point, under: lease, hashPool: hashPool, diskPool: diskPool)
         } catch {
             throw UploadError(error)
         }
@@ -126,7 +128,6 @@ extension UploadService {
                     throw UploadError.tooLarge(bytesMax: configuration.blobBytesMax)
                 }
                 while let piece = cutter.next(from: &chunk) {
-                    if claim?.lease.isLost == true { throw UploadError.leaseLost }
                     try await pipeline.waitForRoom(inFlightCountMax: inFlightCountMax)
                     let endBytes = pipeline.submittedBytes + Int64(piece.count)
                     let isDurablePoint = schedule.isDue(at: endBytes, now: .now)
@@ -159,6 +160,7 @@ extension UploadService {
     /// - Throws: `.leaseLost`, `.database`.
     func save(_ point: ResumePoint, _ claim: UploadClaim, isLast: Bool) async throws(UploadError) {
         let isSaved: Bool
+        let askedAt = ContinuousClock.now
         do {
             isSaved = try await database.saveUploadProgress(
                 id: claim.record.id,
@@ -166,11 +168,15 @@ extension UploadService {
                 offsetBytes: point.offsetBytes,
                 hashState: point.hashState,
                 pieceState: point.pieceState,
-                leaseDuration: isLast ? nil : UploadLeases.duration)
+                leaseDuration: isLast ? nil : UploadLease.duration)
         } catch {
             throw .database(error)
         }
-        guard isSaved else { throw .leaseLost }
+        guard isSaved else {
+            claim.lease.lost()
+            throw .leaseLost
+        }
+        claim.lease.extended(askedAt: askedAt)
     }
 
     /// Keeps what came before the client went away.

@@ -88,7 +88,7 @@ package final class UploadService: Sendable {
     package func renewLeases() async {
         do {
             try await leases.renewAll { id in
-                try await database.renewUploadLease(id: id, holder: holder, duration: UploadLeases.duration)
+                try await database.renewUploadLease(id: id, holder: holder, duration: UploadLease.duration)
             }
         } catch {
             logger.warning("upload leases not renewed", metadata: ["error": "\(error)"])
@@ -127,7 +127,7 @@ package final class UploadService: Sendable {
     package func cancel(_ id: UUID, in repositoryID: Int64) async throws(UploadError) {
         try await holding(id, in: repositoryID) { claim async throws(UploadError) in
             guard claim.record.state == .open else { throw .unknownSession }
-            await discard(claim.record)
+            await discard(claim)
         }
     }
 

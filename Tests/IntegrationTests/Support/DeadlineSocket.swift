@@ -3,7 +3,7 @@
 import Glibc
 
 /// A blocking TCP socket on which everything ends at a deadline. Confined to one thread at a time.
-struct DeadlineSocket: ~Copyable {
+final class DeadlineSocket {
     /// What became of the other side.
     enum Received: Equatable {
         case bytes(Int)
@@ -44,7 +44,7 @@ struct DeadlineSocket: ~Copyable {
     deinit { close(descriptor) }
 
     /// Writes all of it.
-    borrowing func send(_ bytes: UnsafeRawBufferPointer) throws {
+    func send(_ bytes: UnsafeRawBufferPointer) throws {
         var sent = 0
         while sent < bytes.count {
             let result = Glibc.send(descriptor, bytes.baseAddress! + sent, bytes.count - sent, Int32(MSG_NOSIGNAL))
@@ -62,7 +62,7 @@ struct DeadlineSocket: ~Copyable {
     }
 
     /// Waits for bytes, or for the end.
-    borrowing func receive(into buffer: UnsafeMutableRawBufferPointer) throws -> Received {
+    func receive(into buffer: UnsafeMutableRawBufferPointer) throws -> Received {
         while true {
             let result = recv(descriptor, buffer.baseAddress, buffer.count, 0)
             if result > 0 { return .bytes(result) }
@@ -77,18 +77,18 @@ struct DeadlineSocket: ~Copyable {
     }
 
     /// Whether bytes or the end of the stream can be received now.
-    borrowing func hasInput() -> Bool {
+    func hasInput() -> Bool {
         var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         return poll(&entry, 1, 0) > 0
     }
 
     /// Ends our side of the stream; the other may go on.
-    borrowing func finishSending() {
+    func finishSending() {
         shutdown(descriptor, Int32(SHUT_WR))
     }
 
     /// Ends both sides without order: RST.
-    borrowing func abort() {
+    func abort() {
         var option = linger(l_onoff: 1, l_linger: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
         // Connecting to no address dissolves the association; the descriptor stays ours.
@@ -96,7 +96,7 @@ struct DeadlineSocket: ~Copyable {
         _ = connect(descriptor, &nobody, socklen_t(MemoryLayout<sockaddr>.size))
     }
 
-    private borrowing func wait(for events: Int32) throws {
+    private func wait(for events: Int32) throws {
         let remaining = deadline - .now
         guard remaining > .zero else { throw Failure.timedOut }
         var entry = pollfd(fd: descriptor, events: Int16(events), revents: 0)
