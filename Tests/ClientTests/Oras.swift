@@ -16,7 +16,6 @@ struct Oras {
 
     /// Pulls the artifact's file into a folder.
     func pull(_ reference: String, into folder: String) async throws {
-
         let environment = ["PYTHONPATH": RunningStack.repository + "/.build/oras", "PYTHONDONTWRITEBYTECODE": "1"]
         try await Command(["python3", "-c", Self.program, reference, authFile, folder], environment: environment)
             .run()

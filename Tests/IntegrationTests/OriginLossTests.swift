@@ -112,7 +112,7 @@ extension Integration {
             #expect(try await repository.link(to: blob).get(isKept: false).digest == blob.digest)
         }
 
-        @Test("kill -9 at once after each answer: what it said holds", arguments: 1...3)
+        @Test("kill -9 at once after each answer: what it said holds", arguments: 1...2)
         func killedAfterAnswer(round: Int) async throws {
             let stack = try currentStack()
             let system = try System(stack)

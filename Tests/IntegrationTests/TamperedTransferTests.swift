@@ -74,9 +74,8 @@ extension Integration {
         func tamperedBytes() async throws {
             try await withProxiedEdge { system, proxy in
                 let repository = system.repository("tampered")
-                for offset in [0, 5_000_000, 20 * .mebibyte] {
-                    let marker = max(offset - 16, 0)..<max(offset, 16)
-                    let changed = marker.upperBound
+                for changed in [16, 5_000_000, 20 * .mebibyte + 500] {
+                    let marker = changed - 16..<changed  // In the same piece, so that no fetch begins between the two.
 
                     let once = try await repository.pushedBlob(sizeBytes: 20 * .mebibyte + 1000)
                     proxy.tamper(after: Array(once.bytes[marker]), count: 1)

@@ -126,7 +126,7 @@ package final class DeliveryHandler: ChannelInboundHandler {
     }
 
     package func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        guard error is HTTPParserError, running == nil, !isEnding else {
+        guard let error = error as? HTTPParserError, running == nil, !isEnding else {
             context.close(promise: nil)
             return
         }
@@ -134,7 +134,11 @@ package final class DeliveryHandler: ChannelInboundHandler {
             exchange: DeliveryHead.Exchange(
                 requestID: RequestID(), keepsAlive: false, isHTTP10: false, nowSeconds: HTTPDate.now),
             method: "-", path: "-", startNanoseconds: DispatchTime.now().uptimeNanoseconds)
-        answer(DeliveryPlan.Refusal(status: 400, message: "malformed request", closes: true))
+        let refusal =
+            error == .headerOverflow
+            ? DeliveryPlan.Refusal(status: 431, message: "the header is too large", closes: true)
+            : DeliveryPlan.Refusal(status: 400, message: "malformed request", closes: true)
+        answer(refusal)
     }
 
     private func startIdleTimer() {

@@ -101,8 +101,8 @@ final class TamperingProxy: Sendable {
         plan.withLock { plan in
             guard plan.remainingCount > 0 else { return }
             let seen = tail + bytes
-            for found in seen.ranges(of: plan.marker) where plan.remainingCount > 0 {
-                let index = found.upperBound - tail.count
+            for end in Self.ends(of: plan.marker, in: seen) where plan.remainingCount > 0 {
+                let index = end - tail.count
                 guard bytes.indices.contains(index) else { continue }
                 bytes[index] ^= 1
                 plan.remainingCount -= 1
@@ -110,6 +110,24 @@ final class TamperingProxy: Sendable {
             }
             // A marker that ends with these bytes is found again with the next, whose first byte then changes.
             tail = seen.suffix(plan.marker.count)
+        }
+    }
+
+    /// Where the marker's occurrences end.
+    private static func ends(of marker: [UInt8], in bytes: [UInt8]) -> [Int] {
+        guard let first = marker.first else { return [] }
+        return bytes.withUnsafeBytes { bytes in
+            var ends: [Int] = []
+            var start = 0
+            // memchr, because a loop over bytes would take longer than the transfer where tests are not optimised.
+            while bytes.count - start >= marker.count,
+                let found = memchr(bytes.baseAddress! + start, Int32(first), bytes.count - start - marker.count + 1)
+            {
+                start = UnsafeRawPointer(found) - bytes.baseAddress!
+                if memcmp(found, marker, marker.count) == 0 { ends.append(start + marker.count) }
+                start += 1
+            }
+            return ends
         }
     }
 
