@@ -112,7 +112,9 @@ final class CacheFixture: Sendable {
 
     func open(_ blob: TestBlob) async throws -> CachedBlob? {
         try await withCheckedThrowingContinuation { continuation in
-            cache.open(blob.digest, sizeBytes: blob.sizeBytes) { continuation.resume(with: $0.mapError { $0 as any Error }) }
+            cache.open(blob.digest, sizeBytes: blob.sizeBytes) {
+                continuation.resume(with: $0.mapError { $0 as any Error })
+            }
         }
     }
 

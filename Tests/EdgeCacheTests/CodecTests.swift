@@ -33,7 +33,8 @@ struct CodecTests {
             #expect(BlobTrailer.decode(broken, digest: blob.digest, sizeBytes: blob.sizeBytes) == nil)
         }
         for count in [0, 1, 63, bytes.count - 1] {
-            #expect(BlobTrailer.decode(Array(bytes.prefix(count)), digest: blob.digest, sizeBytes: blob.sizeBytes) == nil)
+            #expect(
+                BlobTrailer.decode(Array(bytes.prefix(count)), digest: blob.digest, sizeBytes: blob.sizeBytes) == nil)
         }
         #expect(BlobTrailer.decode(bytes + [0], digest: blob.digest, sizeBytes: blob.sizeBytes) == nil)
         #expect(BlobTrailer.decode(bytes, digest: blob.digest, sizeBytes: blob.sizeBytes + 1) == nil)

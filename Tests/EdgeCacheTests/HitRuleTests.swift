@@ -21,13 +21,19 @@ struct HitRuleTests {
         let cached = try fixture.complete(blob)
         let checkedBefore = fixture.counter("depot_edge_checked_pieces_total")
         #expect(try await fixture.read(cached) == blob.bytes)
-        for range: Range<Int64> in [0..<1, 5..<6, 1_048_575..<1_048_577, 4_000_000..<blob.sizeBytes, 3_145_728..<4_194_304] {
-            #expect(try await fixture.read(range, of: cached) == Array(blob.bytes[Int(range.lowerBound)..<Int(range.upperBound)]))
+        for range: Range<Int64> in [
+            0..<1, 5..<6, 1_048_575..<1_048_577, 4_000_000..<blob.sizeBytes, 3_145_728..<4_194_304,
+        ] {
+            #expect(
+                try await fixture.read(range, of: cached)
+                    == Array(blob.bytes[Int(range.lowerBound)..<Int(range.upperBound)]))
         }
         if way != .readThrough { #expect(fixture.counter("depot_edge_checked_pieces_total") == checkedBefore) }
     }
 
-    @Test("a byte flipped on the device, with the pages gone, is found, and the piece is healed in place", arguments: ways)
+    @Test(
+        "a byte flipped on the device, with the pages gone, is found, and the piece is healed in place", arguments: ways
+    )
     func coldFlip(way: CachedBlob.Residency) async throws {
         let fixture = try fixture(way)
         let cached = try fixture.complete(blob)
@@ -70,7 +76,9 @@ struct HitRuleTests {
         #expect(try await fixture.read((1 << 20)..<(3 << 20), of: cached) == Array(blob.bytes[(1 << 20)..<(3 << 20)]))
     }
 
-    @Test("pages that left memory are read and hashed once more before they are sent", arguments: [CachedBlob.Residency.cachestat])
+    @Test(
+        "pages that left memory are read and hashed once more before they are sent",
+        arguments: [CachedBlob.Residency.cachestat])
     func evictedPages(way: CachedBlob.Residency) async throws {
         let fixture = try fixture(way)
         let cached = try fixture.complete(blob)

@@ -23,7 +23,8 @@ struct RestartTests {
         #expect(second.counter("depot_edge_checked_pieces_total") == blob.pieces.count)
     }
 
-    @Test("a partial blob goes on where it was, in the same run of the kernel and in another", arguments: [true, false])
+    @Test(
+        "a partial blob goes on where it was, in the same run of the kernel and in another", arguments: [true, false])
     func partial(sameBoot: Bool) async throws {
         let first = try CacheFixture()
         _ = try first.partial(blob, pieces: [1, 3])

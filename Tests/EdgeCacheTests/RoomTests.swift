@@ -67,7 +67,9 @@ struct RoomTests {
         #expect { try fixture.partial(TestBlob(byteCount: 10)) } throws: { ($0 as? CacheError)?.kind == .outOfSpace }
     }
 
-    @Test("a full file system is out of space, not broken: what is stored stays right, and room is made", .enabled(if: getuid() == 0))
+    @Test(
+        "a full file system is out of space, not broken: what is stored stays right, and room is made",
+        .enabled(if: getuid() == 0))
     func fullDisk() async throws {
         let disk = try SmallDisk(megabytes: 8)
         let fixture = try CacheFixture(directory: disk.path + "/cache")
@@ -93,7 +95,9 @@ struct RoomTests {
 
 extension CacheFixture {
     fileprivate func read(blob: TestBlob, _ pieces: Range<Int>, of cached: CachedBlob) async throws -> Bool {
-        let range = blob.pieces.range(of: pieces.lowerBound).lowerBound..<blob.pieces.range(of: pieces.upperBound - 1).upperBound
+        let range =
+            blob.pieces.range(of: pieces.lowerBound)
+            .lowerBound..<blob.pieces.range(of: pieces.upperBound - 1).upperBound
         return try await read(range, of: cached) == Array(blob.bytes[Int(range.lowerBound)..<Int(range.upperBound)])
     }
 }

@@ -45,7 +45,8 @@ struct DeliveryPlanTests {
         #expect(plan(headers: [("Range", "bytes=10-19")]) == .send(link, 10..<20, isPart: true))
         #expect(plan(headers: [("Range", "bytes=0-")]) == .send(link, 0..<1000, isPart: true))
         #expect(plan(headers: [("Range", "bytes=1000-")]) == .unsatisfiable(link))
-        #expect(plan(headers: [("Range", "bytes=0-1"), ("Range", "bytes=2-3")]) == .send(link, 0..<1000, isPart: false))
+        #expect(
+            plan(headers: [("Range", "bytes=0-1"), ("Range", "bytes=2-3")]) == .send(link, 0..<1000, isPart: false))
     }
 
     @Test("If-Range lets a range through only for this digest")

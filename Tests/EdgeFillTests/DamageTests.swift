@@ -53,7 +53,9 @@ struct DamageTests {
                 }
                 let before = parent.sentBytes
                 #expect(try await fixture.get() == blob.bytes, "\(damage)")
-                if damage == .flip || damage == .zeros { #expect(parent.sentBytes - before <= 1 << 20, "only the piece") }
+                if damage == .flip || damage == .zeros {
+                    #expect(parent.sentBytes - before <= 1 << 20, "only the piece")
+                }
                 if damage == .unlink { try dropOpen(fixture) }
                 fixture.clock.endGrace()
             }
@@ -112,7 +114,9 @@ struct DamageTests {
         #expect(try await fixture.get(range) == Array(large.bytes[Int(range.lowerBound)..<Int(range.upperBound)]))
     }
 
-    @Test("a disk that takes nothing at all passes blobs through, and a lying parent still cannot", .enabled(if: getuid() == 0))
+    @Test(
+        "a disk that takes nothing at all passes blobs through, and a lying parent still cannot",
+        .enabled(if: getuid() == 0))
     func noDisk() async throws {
         let disk = try SmallDisk(megabytes: 1)
         let parent = try LoopbackParent(blob.bytes) { _, number in number == 0 ? .flipped(at: 5) : .honest }

@@ -135,7 +135,8 @@ final class FillFixture: Sendable {
         cache = try BlobCache(configuration, pool: pool, metrics: metrics, logger: Logger(label: "test"))
         fetcher = try Fetcher(name: "fetch")
         source = BlobSource(
-            cache: cache, fetcher: fetcher, parents: origin, pool: pool, metrics: metrics, logger: Logger(label: "test"),
+            cache: cache, fetcher: fetcher, parents: origin, pool: pool, metrics: metrics,
+            logger: Logger(label: "test"),
             allowsPlainHTTP: true, timing: clock.timing)
         origin.script.withLock { script in
             script.urls = parents.map(\.url)

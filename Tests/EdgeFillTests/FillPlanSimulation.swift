@@ -116,7 +116,8 @@ struct FillPlanSimulation {
     private func run(seed: UInt64, readerCount: Int, badPercent: Int, leavePercent: Int) -> World {
         var random = Generator(state: seed)
         let pieceCount = Int.random(in: 1...60, using: &random)
-        var world = World(pieceCount: pieceCount, plan: FillPlan(present: PieceSet(pieceCount: pieceCount)), random: random)
+        var world = World(
+            pieceCount: pieceCount, plan: FillPlan(present: PieceSet(pieceCount: pieceCount)), random: random)
         for reader in 0..<UInt64(readerCount) {
             world.positions[reader] = reader == 0 ? 0 : Int.random(in: 0..<pieceCount, using: &world.random)
         }

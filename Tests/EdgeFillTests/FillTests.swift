@@ -13,7 +13,9 @@ import Testing
 struct FillTests {
     private let mebibyte: Int64 = 1 << 20
 
-    @Test("a cold blob comes whole, is on disk afterwards, and costs its parent nothing the second time", arguments: [1, 1 << 20, 9 << 20 | 321])
+    @Test(
+        "a cold blob comes whole, is on disk afterwards, and costs its parent nothing the second time",
+        arguments: [1, 1 << 20, 9 << 20 | 321])
     func cold(byteCount: Int) async throws {
         let blob = TestBlob(byteCount: byteCount)
         let parent = try LoopbackParent(blob.bytes)
@@ -109,7 +111,9 @@ struct FillTests {
         _ = try await first.get(0..<mebibyte)
         #expect(parent.ranges == [0..<8 << 20])
         // The reader was served before the rest of the chunk was written.
-        while parent.sentBytes < 8 << 20 || first.counter("depot_edge_cache_used_bytes") < 8 << 20 { await Task.yield() }
+        while parent.sentBytes < 8 << 20 || first.counter("depot_edge_cache_used_bytes") < 8 << 20 {
+            await Task.yield()
+        }
         let second = try FillFixture(blob, parents: [parent], directory: first.directory)
         #expect(try await second.get() == blob.bytes)
         #expect(parent.ranges == [0..<8 << 20, 8 << 20..<16 << 20])
@@ -123,7 +127,8 @@ struct FillTests {
         try await fixture.reader().exists()
         #expect(try await fixture.get() == [])
         let liar = fixture.source.reader(
-            for: .init(digest: TestBlob(byteCount: 1).digest, edgeID: "e", expiry: 0, keyID: "k", sizeBytes: 0, tenant: "t"),
+            for: .init(
+                digest: TestBlob(byteCount: 1).digest, edgeID: "e", expiry: 0, keyID: "k", sizeBytes: 0, tenant: "t"),
             target: "")
         await #expect(throws: BlobReader.Failure.unknownBlob) { try await liar.exists() }
         #expect(fixture.origin.script.withLock { $0.parentsCount } == 0)

@@ -183,7 +183,8 @@ final class LoopbackParent: Sendable {
     }
 
     private static func range(in head: String, size: Int) -> Range<Int>? {
-        guard let line = head.split(separator: "\r\n").first(where: { $0.lowercased().hasPrefix("range: bytes=") }) else {
+        guard let line = head.split(separator: "\r\n").first(where: { $0.lowercased().hasPrefix("range: bytes=") })
+        else {
             return nil
         }
         let bounds = line.dropFirst("range: bytes=".count).split(separator: "-").compactMap { Int($0) }

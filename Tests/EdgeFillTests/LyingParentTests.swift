@@ -35,7 +35,11 @@ struct LyingParentTests {
                 let end = min(blob.sizeBytes, Int64(received.count) + 1 << 20)
                 received += try await reader.read(Int64(received.count)..<end)
             }
-            if case .cut(let count) = lie { #expect(count > 0, "pieces arrived each time") } else { Issue.record("\(lie)") }
+            if case .cut(let count) = lie {
+                #expect(count > 0, "pieces arrived each time")
+            } else {
+                Issue.record("\(lie)")
+            }
         } catch let failure as BlobReader.Failure {
             switch lie {
             case .status(404): #expect(failure == .unknownBlob)
@@ -67,7 +71,9 @@ struct LyingParentTests {
 
     @Test("a parent that closes in the middle is asked for the rest, from the first missing piece on")
     func resumes() async throws {
-        let parent = try LoopbackParent(blob.bytes) { _, number in number == 0 ? .cut(afterBytes: 5 << 20 | 999) : .honest }
+        let parent = try LoopbackParent(blob.bytes) { _, number in
+            number == 0 ? .cut(afterBytes: 5 << 20 | 999) : .honest
+        }
         let fixture = try FillFixture(blob, parents: [parent])
         #expect(try await fixture.get(0..<8 << 20) == Array(blob.bytes.prefix(8 << 20)))
         #expect(parent.ranges == [0..<8 << 20, 5 << 20..<8 << 20])

@@ -19,7 +19,9 @@ extension Integration.OneSystem {
             [("Expect", "100-continue"), ("Content-Length", "\(lengthBytes)")]
         }
 
-        @Test("100 Continue comes once the upload is admitted, before any byte of the body", arguments: ["PATCH", "PUT", "POST"])
+        @Test(
+            "100 Continue comes once the upload is admitted, before any byte of the body",
+            arguments: ["PATCH", "PUT", "POST"])
         func continues(method: String) async throws {
             let blob = TestBlob(sizeBytes: 300_000)
             let path = method == "POST" ? "blobs/uploads/" : try await repository.startUpload()
@@ -53,7 +55,10 @@ extension Integration.OneSystem {
                 (repository.asked(with: .none).request("PUT", "manifests/x"), 401)
             },
             Row("wrong token") { repository in
-                (repository.asked(with: .basic("x-token:dpo_no")).request("POST", "blobs/uploads/?digest=\(anyDigest)"), 401)
+                (
+                    repository.asked(with: .basic("x-token:dpo_no")).request(
+                        "POST", "blobs/uploads/?digest=\(anyDigest)"), 401
+                )
             },
             Row("foreign organization") { repository in
                 (repository.request("POST", "/v2/foreign/x/blobs/uploads/?digest=\(anyDigest)"), 404)
@@ -100,7 +105,9 @@ extension Integration.OneSystem {
             #expect(try await connection.readEnd() == .fin)
         }
 
-        @Test("a refused body of 1 GiB that comes all the same costs little of it, and its answer can be read", arguments: refusals)
+        @Test(
+            "a refused body of 1 GiB that comes all the same costs little of it, and its answer can be read",
+            arguments: refusals)
         func earlyRefusal(
             row: Row<@Sendable (Repository) async throws -> (request: HTTPRequest, status: Int)>
         ) async throws {
@@ -127,7 +134,8 @@ extension Integration.OneSystem {
             let connection = try HTTPConnection(to: system.origin, limit: .seconds(20))
             try await connection.sendHead(of: request)
             let start = ContinuousClock.now
-            let sentBytes = try await connection.pour([UInt8](repeating: 0, count: 64 * .kibibyte), totalBytes: Self.gibibyte)
+            let sentBytes = try await connection.pour(
+                [UInt8](repeating: 0, count: 64 * .kibibyte), totalBytes: Self.gibibyte)
             #expect(sentBytes < 64 * .mebibyte)
             #expect(ContinuousClock.now - start < .seconds(8))
         }

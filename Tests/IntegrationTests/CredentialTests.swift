@@ -114,17 +114,23 @@ extension Integration.OneSystem {
             #expect(try await repository.asked(with: .bearer(wide)).ask("POST", "blobs/uploads/").status == 202)
         }
 
-        @Test("a token is good for its repository alone", arguments: ["credential", "credentials2", "credentials/b", "Credentials"])
+        @Test(
+            "a token is good for its repository alone",
+            arguments: ["credential", "credentials2", "credentials/b", "Credentials"])
         func otherScope(name: String) async throws {
-            let other = try await token(scope: "repository:demo/\(name.lowercased() == "credentials" ? "x" : name):pull,push")
+            let other = try await token(
+                scope: "repository:demo/\(name.lowercased() == "credentials" ? "x" : name):pull,push")
             let answer = try await repository.asked(with: .bearer(other)).ask("POST", "blobs/uploads/")
             #expect(answer.status == 401)
         }
 
-        @Test("the token endpoint refuses what it cannot read", arguments: [
-            "scope=repository", "scope=repository:demo/a", "scope=:demo/a:pull",
-            "service=other.example", "scope=" + Array(repeating: "repository:demo/a:pull", count: 1000).joined(separator: "%20"),
-        ])
+        @Test(
+            "the token endpoint refuses what it cannot read",
+            arguments: [
+                "scope=repository", "scope=repository:demo/a", "scope=:demo/a:pull",
+                "service=other.example",
+                "scope=" + Array(repeating: "repository:demo/a:pull", count: 1000).joined(separator: "%20"),
+            ])
         func badTokenRequest(query: String) async throws {
             #expect([400, 414, 431].contains(try await repository.ask("GET", "/token?\(query)").status))
         }
@@ -190,7 +196,8 @@ extension Integration.OneSystem {
 
         @Test("a credential of 1 MiB is refused without being looked at")
         func hugeCredential() async throws {
-            let answer = try await repository.asked(with: .bearer(String(repeating: "a", count: .mebibyte))).ask("GET", "/v2/")
+            let answer = try await repository.asked(with: .bearer(String(repeating: "a", count: .mebibyte))).ask(
+                "GET", "/v2/")
             #expect([400, 401, 413, 431].contains(answer.status))
         }
 

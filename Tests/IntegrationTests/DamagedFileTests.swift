@@ -79,7 +79,9 @@ extension Integration.OneSystem {
             }
         }
 
-        @Test("a byte that changed in a blob of which the edge has a part reaches nobody", arguments: StoredFile.Temperature.allCases)
+        @Test(
+            "a byte that changed in a blob of which the edge has a part reaches nobody",
+            arguments: StoredFile.Temperature.allCases)
         func damagedPart(temperature: StoredFile.Temperature) async throws {
             let blob = try await repository.pushedBlob(sizeBytes: 40 * .mebibyte)
             let link = try await repository.link(to: blob)
@@ -108,7 +110,8 @@ extension Integration.OneSystem {
             #expect(answer.digest == blob.digest)
         }
 
-        @Test("a byte that changed at the origin reaches no client of an edge", arguments: [0, 4_500_000, sizeBytes - 1])
+        @Test(
+            "a byte that changed at the origin reaches no client of an edge", arguments: [0, 4_500_000, sizeBytes - 1])
         func lyingParent(offset: Int) async throws {
             let blob = try await repository.pushedBlob(sizeBytes: Self.sizeBytes)
             let link = try await repository.link(to: blob)

@@ -121,9 +121,12 @@ extension Integration.OneSystem {
         func missingSubject() async throws {
             let config = try await repository.pushedBlob(sizeBytes: 10)
             let subject = TestBlob(sizeBytes: 10)
-            let manifest = TestManifest(Self.manifest(
-                config: TestManifest.descriptor(config.digest, sizeBytes: 10, mediaType: TestManifest.configType),
-                more: #","subject":\#(TestManifest.descriptor(subject.digest, sizeBytes: 10, mediaType: MediaType.ociManifest))"#))
+            let manifest = TestManifest(
+                Self.manifest(
+                    config: TestManifest.descriptor(config.digest, sizeBytes: 10, mediaType: TestManifest.configType),
+                    more:
+                        #","subject":\#(TestManifest.descriptor(subject.digest, sizeBytes: 10, mediaType: MediaType.ociManifest))"#
+                ))
             let answer = try await repository.push(manifest, as: "\(manifest.digest)")
             #expect(answer.status == 201)
         }
@@ -152,7 +155,9 @@ extension Integration.OneSystem {
             Row("bytes after the end", Array((manifest(config: descriptor()) + "x").utf8)),
             Row("byte order mark", [0xEF, 0xBB, 0xBF] + Array(manifest(config: descriptor()).utf8)),
             Row("UTF-16", manifest(config: descriptor()).utf16.flatMap { [UInt8($0 & 255), UInt8($0 >> 8)] }),
-            Row("invalid UTF-8", Array(manifest(config: descriptor(), more: ",\"x\":\"").utf8) + [0xFF] + Array("\"}".utf8)),
+            Row(
+                "invalid UTF-8",
+                Array(manifest(config: descriptor(), more: ",\"x\":\"").utf8) + [0xFF] + Array("\"}".utf8)),
             Row("lone surrogate", Array(manifest(config: descriptor(), more: #","x":"\ud800""#).utf8)),
             Row(
                 "65 levels deep",
@@ -179,8 +184,12 @@ extension Integration.OneSystem {
             Row("size as text", Array(manifest(config: descriptor(size: "\"12\"")).utf8)),
             Row("bad config digest", Array(manifest(config: descriptor(digest: "sha256:zz")).utf8)),
             Row("bad layer digest", Array(manifest(config: descriptor(), layers: "[\(descriptor(digest: "x"))]").utf8)),
-            Row("bad subject digest", Array(manifest(config: descriptor(), more: ",\"subject\":\(descriptor(digest: "md5:00"))").utf8)),
-            Row("annotation that is a number", Array(manifest(config: descriptor(), more: ",\"annotations\":{\"a\":1}").utf8)),
+            Row(
+                "bad subject digest",
+                Array(manifest(config: descriptor(), more: ",\"subject\":\(descriptor(digest: "md5:00"))").utf8)),
+            Row(
+                "annotation that is a number",
+                Array(manifest(config: descriptor(), more: ",\"annotations\":{\"a\":1}").utf8)),
             Row("layers that are no list", Array(manifest(config: descriptor(), layers: "{}").utf8)),
             Row("config that is no descriptor", Array(manifest(config: "\"x\"").utf8)),
         ]
@@ -195,7 +204,9 @@ extension Integration.OneSystem {
             #expect(try await repository.ask("GET", "manifests/invalid").status == 404)
         }
 
-        @Test("a Content-Type that is not the manifest's is 400", arguments: ["text/html", MediaType.ociIndex, "application/json"])
+        @Test(
+            "a Content-Type that is not the manifest's is 400",
+            arguments: ["text/html", MediaType.ociIndex, "application/json"])
         func wrongContentType(type: String) async throws {
             var manifest = try await pushedImage()
             manifest.mediaType = type
@@ -208,9 +219,10 @@ extension Integration.OneSystem {
         func largeManifest() async throws {
             let config = try await repository.pushedBlob(sizeBytes: 10)
             let text = String(repeating: "a", count: 3_900_000)
-            let manifest = TestManifest(Self.manifest(
-                config: TestManifest.descriptor(config.digest, sizeBytes: 10, mediaType: TestManifest.configType),
-                more: ",\"annotations\":{\"a\":\"\(text)\"}"))
+            let manifest = TestManifest(
+                Self.manifest(
+                    config: TestManifest.descriptor(config.digest, sizeBytes: 10, mediaType: TestManifest.configType),
+                    more: ",\"annotations\":{\"a\":\"\(text)\"}"))
             #expect(try await repository.push(manifest, as: "large").status == 201)
             #expect(try await repository.ask("GET", "manifests/large").digest == manifest.digest)
         }
@@ -273,7 +285,9 @@ extension Integration.OneSystem {
             #expect(after.json?["tags"]?.arrayValue?.compactMap(\.stringValue) == ["0.1.3", "A"])
         }
 
-        @Test("a page that cannot be is 400", arguments: ["n=-1", "n=abc", "n=1.5", "n=", "n=1&n=2", "last=%00", "last=a&last=b"])
+        @Test(
+            "a page that cannot be is 400",
+            arguments: ["n=-1", "n=abc", "n=1.5", "n=", "n=1&n=2", "last=%00", "last=a&last=b"])
         func badPage(query: String) async throws {
             _ = try await repository.pushedBlob(sizeBytes: 10)
             let answer = try await repository.ask("GET", "tags/list?\(query)")

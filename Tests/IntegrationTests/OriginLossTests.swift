@@ -60,7 +60,8 @@ extension Integration {
                     do {
                         let connection = try HTTPConnection(to: system.origin)
                         try await connection.sendHead(
-                            of: repository.request("PATCH", upload, headers: [("Content-Length", "\(large.sizeBytes)")]))
+                            of: repository.request("PATCH", upload, headers: [("Content-Length", "\(large.sizeBytes)")])
+                        )
                         try await connection.send(Array(large.bytes[..<sentBytes]))
                         try await waitUntil("pushes were acknowledged", within: .seconds(30)) {
                             log.entries.withLock { $0.manifests.count } >= 12
@@ -94,7 +95,8 @@ extension Integration {
         }
 
         /// The session names an offset that is durable, and goes on from there.
-        private func resume(_ upload: String, of blob: TestBlob, sentBytes: Int, _ repository: Repository) async throws {
+        private func resume(_ upload: String, of blob: TestBlob, sentBytes: Int, _ repository: Repository) async throws
+        {
             let status = try await repository.ask("GET", upload)
             try #require(status.status == 204)
             let last = try #require(status["range"]?.split(separator: "-").last.flatMap { Int($0) })
@@ -127,7 +129,8 @@ extension Integration {
             let status = try await repository.ask("GET", upload)
             #expect(status.status == 204)
             #expect(status["range"] == "0-1234566", "a 202 names durable bytes")
-            let put = try await repository.ask("PUT", "\(upload)?digest=\(blob.digest)", body: Array(blob.bytes[1_234_567...]))
+            let put = try await repository.ask(
+                "PUT", "\(upload)?digest=\(blob.digest)", body: Array(blob.bytes[1_234_567...]))
             try #require(put.status == 201)
             try await ObservedProcess(stack.description.originPid).killNow()
             try await stack.up()

@@ -27,7 +27,10 @@ extension Integration.OneSystem {
 
         @Test(
             "what is no route is 404",
-            arguments: ["/v1/_ping", "/v2/demo/paths/blobs", "/v2/demo/paths/other/thing", "/v2/demo/paths/tags/other", "/other"])
+            arguments: [
+                "/v1/_ping", "/v2/demo/paths/blobs", "/v2/demo/paths/other/thing", "/v2/demo/paths/tags/other",
+                "/other",
+            ])
         func unknownRoute(path: String) async throws {
             #expect(try await repository.ask("GET", path).status == 404)
         }
@@ -63,7 +66,8 @@ extension Integration.OneSystem {
 
         static let badNames = [
             "A/b", "a/B", "/a", "a/", "a//b", ".a", "a.", "a..b", "-a", "a-", "_a", "a_", "a___b", "a._b", "a/_b",
-            "a/../b", "a/./b", "..", "%2e%2e/b", "%252e%252e/b", "a%2fb", "a%2Fb", "a%00b", "a%20b", "a:b", "a@b", "a%5cb",
+            "a/../b", "a/./b", "..", "%2e%2e/b", "%252e%252e/b", "a%2fb", "a%2Fb", "a%00b", "a%20b", "a:b", "a@b",
+            "a%5cb",
             "a\\b", "a%0d%0aX:1", "%c0%ae", String(repeating: "a", count: 256),
         ]
 
@@ -117,7 +121,8 @@ extension Integration.OneSystem {
         // MARK: Tags
 
         static let badTags = [
-            String(repeating: "t", count: 129), ".x", "-x", "x+y", "x@y", "x%20y", "x:y", "", "..", "x%00", "x%0a", "%6catest",
+            String(repeating: "t", count: 129), ".x", "-x", "x+y", "x@y", "x%20y", "x:y", "", "..", "x%00", "x%0a",
+            "%6catest",
         ]
 
         @Test("a tag outside the grammar cannot be pushed (400) and does not exist (404)", arguments: badTags)

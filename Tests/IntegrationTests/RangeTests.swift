@@ -61,7 +61,9 @@ extension Integration.OneSystem {
             }
         }
 
-        @Test("one range is served, what may be ignored is ignored, what cannot be satisfied says so", arguments: Server.allCases)
+        @Test(
+            "one range is served, what may be ignored is ignored, what cannot be satisfied says so",
+            arguments: Server.allCases)
         func ranges(server: Server) async throws {
             let target = try await target(server)
             for row in Self.ranges {
@@ -76,7 +78,9 @@ extension Integration.OneSystem {
                     #expect(
                         answer["content-range"]
                             == "bytes \(range.lowerBound)-\(range.upperBound - 1)/\(Self.sizeBytes)", name)
-                    #expect(answer.bodyBytes == range.count && target.blob.contains(answer.body, at: range.lowerBound), name)
+                    #expect(
+                        answer.bodyBytes == range.count && target.blob.contains(answer.body, at: range.lowerBound), name
+                    )
                 case .unsatisfiable:
                     #expect(answer.status == 416, name)
                     #expect(answer["content-range"] == "bytes */\(Self.sizeBytes)", name)
@@ -85,7 +89,8 @@ extension Integration.OneSystem {
             }
         }
 
-        @Test("a Range header of 8 KiB is not satisfiable, one of 40 KiB ends the connection", arguments: Server.allCases)
+        @Test(
+            "a Range header of 8 KiB is not satisfiable, one of 40 KiB ends the connection", arguments: Server.allCases)
         func longHeader(server: Server) async throws {
             let target = try await target(server)
             for (rangeCount, statuses) in [(1000, [416, 431]), (4000, [400, 431])] {
@@ -110,7 +115,9 @@ extension Integration.OneSystem {
         func ifNoneMatch(server: Server) async throws {
             let target = try await target(server)
             let tag = "\"\(target.blob.digest)\""
-            for (condition, status) in [(tag, 304), ("W/\(tag)", 304), ("*", 304), ("\"a\", \(tag)", 304), ("\"a\"", 200)] {
+            for (condition, status) in [
+                (tag, 304), ("W/\(tag)", 304), ("*", 304), ("\"a\", \(tag)", 304), ("\"a\"", 200),
+            ] {
                 let answer = try await target.get([("If-None-Match", condition)], "GET")
                 #expect(answer.status == status, "\(condition)")
                 if status == 304 { #expect(answer["etag"] == tag) }

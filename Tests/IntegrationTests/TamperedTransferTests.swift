@@ -38,7 +38,10 @@ extension Integration {
                 system.admin,
                 HTTPRequest(
                     "POST", "/api/v1/edges",
-                    headers: [("Authorization", "Bearer \(system.description.adminToken)"), ("Content-Type", "application/json")],
+                    headers: [
+                        ("Authorization", "Bearer \(system.description.adminToken)"),
+                        ("Content-Type", "application/json"),
+                    ],
                     body: Array(#"{"name":"proxied","region":"eu-1","url":"http://\#(address)"}"#.utf8)))
             try #require([200, 201].contains(created.status), "\(created.text)")
             let credential = try #require(created.json?["credential"]?.stringValue)
@@ -50,7 +53,8 @@ extension Integration {
                 ObservedProcess(system.description.originPid).commandLine().first?.split(separator: "/").dropLast())
             return try Command(
                 [
-                    "/\(programs.joined(separator: "/"))/depot-edge", "serve", "--cache-directory", "\(stack.path)/proxied",
+                    "/\(programs.joined(separator: "/"))/depot-edge", "serve", "--cache-directory",
+                    "\(stack.path)/proxied",
                     "--credential-file", credentialPath, "--listen", address, "--admin-listen", "127.0.0.9:0",
                 ], limit: .seconds(150)
             ).start()

@@ -42,7 +42,8 @@ extension Integration.OneSystem {
         func postAndPut(sizeBytes: Int) async throws {
             let blob = TestBlob(sizeBytes: sizeBytes)
             let upload = try await repository.startUpload()
-            #expect(upload.hasPrefix("/v2/\(repository.name)/blobs/uploads/"), "relative, so that it holds behind a proxy")
+            #expect(
+                upload.hasPrefix("/v2/\(repository.name)/blobs/uploads/"), "relative, so that it holds behind a proxy")
             let put = try await repository.ask("PUT", "\(upload)?digest=\(blob.digest)", body: blob.bytes)
             #expect(put.status == 201)
             #expect(put["docker-content-digest"] == "\(blob.digest)")
@@ -96,20 +97,24 @@ extension Integration.OneSystem {
             try await expectStored(blob)
         }
 
-        @Test("chunks out of order are 416, and the session goes on where it was", arguments: [
-            "10-19", "4-13", "0-9", "9-5", "0-9223372036854775808", "6-15",
-        ])
+        @Test(
+            "chunks out of order are 416, and the session goes on where it was",
+            arguments: [
+                "10-19", "4-13", "0-9", "9-5", "0-9223372036854775808", "6-15",
+            ])
         func outOfOrder(range: String) async throws {
             let blob = TestBlob(sizeBytes: 15)
             let upload = try await repository.startUpload()
-            _ = try await repository.ask("PATCH", upload, headers: [("Content-Range", "0-4")], body: Array(blob.bytes[..<5]))
+            _ = try await repository.ask(
+                "PATCH", upload, headers: [("Content-Range", "0-4")], body: Array(blob.bytes[..<5]))
             let refused = try await repository.ask(
                 "PATCH", upload, headers: [("Content-Range", range)], body: TestBlob.random(10))
             #expect(refused.status == 416)
             #expect(refused.codes == ["BLOB_UPLOAD_INVALID"])
             #expect(refused["range"] == "0-4")
             let put = try await repository.ask(
-                "PUT", "\(upload)?digest=\(blob.digest)", headers: [("Content-Range", range)], body: TestBlob.random(10))
+                "PUT", "\(upload)?digest=\(blob.digest)", headers: [("Content-Range", range)], body: TestBlob.random(10)
+            )
             #expect(put.status == 416)
             #expect(try await offset(of: upload) == 5)
             let rest = try await repository.ask(
@@ -171,7 +176,8 @@ extension Integration.OneSystem {
             let upload = try await repository.startUpload()
             let first = try HTTPConnection(to: system.origin)
             try await first.sendHead(
-                of: repository.request("PATCH", upload, headers: [("Content-Length", "\(blob.sizeBytes)"), ("Expect", "100-continue")]))
+                of: repository.request(
+                    "PATCH", upload, headers: [("Content-Length", "\(blob.sizeBytes)"), ("Expect", "100-continue")]))
             #expect(try await first.readHead().status == 100)
             try await first.send(Array(blob.bytes[..<500_000]))
             let second = try await repository.ask("PATCH", upload, body: TestBlob.random(100))
@@ -191,9 +197,12 @@ extension Integration.OneSystem {
             #expect(try await target.blobFromOrigin(blob.digest).body == blob.bytes)
         }
 
-        @Test("a mount that cannot be done begins an upload", arguments: ["&from=demo/nowhere", "&from=absent/x", "&from=A//", ""])
+        @Test(
+            "a mount that cannot be done begins an upload",
+            arguments: ["&from=demo/nowhere", "&from=absent/x", "&from=A//", ""])
         func mountImpossible(from: String) async throws {
-            let answer = try await repository.ask("POST", "blobs/uploads/?mount=\(TestBlob(sizeBytes: 9).digest)\(from)")
+            let answer = try await repository.ask(
+                "POST", "blobs/uploads/?mount=\(TestBlob(sizeBytes: 9).digest)\(from)")
             #expect(answer.status == 202)
             #expect(answer["location"] != nil)
         }
@@ -241,9 +250,11 @@ extension Integration.OneSystem {
             }
         }
 
-        @Test("an unknown upload is 404 BLOB_UPLOAD_UNKNOWN", arguments: [
-            absentUpload, "blobs/uploads/not-a-uuid", "blobs/uploads/0F0F0F0F-0000-4000-8000-000000000000",
-        ])
+        @Test(
+            "an unknown upload is 404 BLOB_UPLOAD_UNKNOWN",
+            arguments: [
+                absentUpload, "blobs/uploads/not-a-uuid", "blobs/uploads/0F0F0F0F-0000-4000-8000-000000000000",
+            ])
         func unknownUpload(path: String) async throws {
             _ = try await repository.startUpload()
             for method in ["GET", "PATCH", "DELETE", "PUT"] {
@@ -279,7 +290,8 @@ extension Integration.OneSystem {
             let blob = TestBlob(sizeBytes: 1000)
             let upload = try await repository.startUpload()
             for _ in 1...2 {
-                #expect(try await repository.ask("PUT", "\(upload)?digest=\(blob.digest)", body: blob.bytes).status == 201)
+                #expect(
+                    try await repository.ask("PUT", "\(upload)?digest=\(blob.digest)", body: blob.bytes).status == 201)
             }
             let other = try await repository.ask("PUT", "\(upload)?digest=\(TestBlob(sizeBytes: 1).digest)", body: [1])
             #expect(other.status == 404)

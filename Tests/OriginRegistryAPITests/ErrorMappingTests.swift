@@ -12,22 +12,24 @@ import Testing
 @Suite struct ErrorMappingTests {
     private static let digest = Digest(algorithm: .sha512, bytes: [UInt8](repeating: 0, count: 64))
 
-    @Test("uploads: the status and the code of every refusal", arguments: [
-        (UploadError.unknownSession, 404, OCIErrorCode.blobUploadUnknown),
-        (.outOfOrder(sizeBytes: 5), 416, .blobUploadInvalid),
-        (.busy(sizeBytes: 5), 416, .blobUploadInvalid),
-        (.leaseLost, 416, .blobUploadInvalid),
-        (.lengthMismatch, 400, .sizeInvalid),
-        (.tooLarge(bytesMax: 5), 413, .sizeInvalid),
-        (.bodyCutShort, 400, .sizeInvalid),
-        (.overloaded, 503, nil),
-        (.leaseExpired, 503, nil),
-        (.database(DatabaseError(.unavailable, message: "")), 503, nil),
-        (.database(DatabaseError(.other, message: "")), 500, nil),
-        (.store(BlobStoreError(.outOfSpace, "")), 507, nil),
-        (.store(BlobStoreError(.io, "")), 500, nil),
-        (.store(BlobStoreError(.damaged, "")), 500, nil),
-    ] as [(UploadError, Int, OCIErrorCode?)])
+    @Test(
+        "uploads: the status and the code of every refusal",
+        arguments: [
+            (UploadError.unknownSession, 404, OCIErrorCode.blobUploadUnknown),
+            (.outOfOrder(sizeBytes: 5), 416, .blobUploadInvalid),
+            (.busy(sizeBytes: 5), 416, .blobUploadInvalid),
+            (.leaseLost, 416, .blobUploadInvalid),
+            (.lengthMismatch, 400, .sizeInvalid),
+            (.tooLarge(bytesMax: 5), 413, .sizeInvalid),
+            (.bodyCutShort, 400, .sizeInvalid),
+            (.overloaded, 503, nil),
+            (.leaseExpired, 503, nil),
+            (.database(DatabaseError(.unavailable, message: "")), 503, nil),
+            (.database(DatabaseError(.other, message: "")), 500, nil),
+            (.store(BlobStoreError(.outOfSpace, "")), 507, nil),
+            (.store(BlobStoreError(.io, "")), 500, nil),
+            (.store(BlobStoreError(.damaged, "")), 500, nil),
+        ] as [(UploadError, Int, OCIErrorCode?)])
     func uploads(error: UploadError, status: Int, code: OCIErrorCode?) {
         let failure = OCIFailure(unexpected: error)
         #expect(failure.status.code == status)
@@ -44,10 +46,12 @@ import Testing
         #expect(unannounced.errors.first?.message.contains("digest-algorithm=sha512") == true)
     }
 
-    @Test("the server's own trouble has no code, and what it is stays in the log", arguments: [
-        (DatabaseError.Kind.unavailable, 503), (.overloaded, 503), (.timeout, 503), (.serialization, 503),
-        (.uniqueViolation(constraint: "c"), 500), (.invalidData, 500), (.schemaTooNew, 500), (.other, 500),
-    ] as [(DatabaseError.Kind, Int)])
+    @Test(
+        "the server's own trouble has no code, and what it is stays in the log",
+        arguments: [
+            (DatabaseError.Kind.unavailable, 503), (.overloaded, 503), (.timeout, 503), (.serialization, 503),
+            (.uniqueViolation(constraint: "c"), 500), (.invalidData, 500), (.schemaTooNew, 500), (.other, 500),
+        ] as [(DatabaseError.Kind, Int)])
     func database(kind: DatabaseError.Kind, status: Int) {
         let failure = OCIFailure(unexpected: DatabaseError(kind, message: "secret"))
         #expect(failure.status.code == status)

@@ -7,21 +7,27 @@ import OriginRegistryAPI
 import Testing
 
 @Suite struct ChunkRangeTests {
-    @Test("an inclusive range becomes a half-open one", arguments: [
-        ("0-0", 0..<1), ("5-9", 5..<10), ("0-9223372036854775806", 0..<Int64.max),
-    ] as [(String, Range<Int64>)])
+    @Test(
+        "an inclusive range becomes a half-open one",
+        arguments: [
+            ("0-0", 0..<1), ("5-9", 5..<10), ("0-9223372036854775806", 0..<Int64.max),
+        ] as [(String, Range<Int64>)])
     func valid(text: String, range: Range<Int64>) throws {
         #expect(try ChunkRange.parse(text) == range)
     }
 
-    @Test("U17–U19: what is not START-END is malformed", arguments: [
-        "", "-", "5", "bytes 0-9/10", "bytes=0-9", "0-9/10", "-1-5", "0-", "-5", "0 - 9", "a-b", "0--9", "+1-2",
-    ])
+    @Test(
+        "U17–U19: what is not START-END is malformed",
+        arguments: [
+            "", "-", "5", "bytes 0-9/10", "bytes=0-9", "0-9/10", "-1-5", "0-", "-5", "0 - 9", "a-b", "0--9", "+1-2",
+        ])
     func malformed(text: String) {
         #expect(throws: ChunkRangeFault.malformed) { try ChunkRange.parse(text) }
     }
 
-    @Test("U15–U16: a range that no upload can have", arguments: ["9-5", "0-9223372036854775807", "0-99999999999999999999"])
+    @Test(
+        "U15–U16: a range that no upload can have",
+        arguments: ["9-5", "0-9223372036854775807", "0-99999999999999999999"])
     func impossible(text: String) {
         #expect(throws: ChunkRangeFault.impossible) { try ChunkRange.parse(text) }
     }
@@ -42,17 +48,22 @@ import Testing
         #expect(ReferenceText(digest[...]) == .reference(.digest(try #require(Digest(digest)))))
     }
 
-    @Test("D1–D13: meant as a digest, and not one", arguments: [
-        "sha256:", "sha256:\(hex.dropLast())", "sha256:\(hex)0", "SHA256:\(hex)", "sha512:\(hex)",
-        "sha256:\(hex.dropLast())g", "sha256:\(hex.dropLast())A", "md5:d41d8cd98f00b204e9800998ecf8427e", "sha256:../..",
-    ])
+    @Test(
+        "D1–D13: meant as a digest, and not one",
+        arguments: [
+            "sha256:", "sha256:\(hex.dropLast())", "sha256:\(hex)0", "SHA256:\(hex)", "sha512:\(hex)",
+            "sha256:\(hex.dropLast())g", "sha256:\(hex.dropLast())A", "md5:d41d8cd98f00b204e9800998ecf8427e",
+            "sha256:../..",
+        ])
     func invalidDigest(text: String) {
         #expect(ReferenceText(text[...]) == .invalidDigest)
     }
 
-    @Test("T1–T12: no tag", arguments: [
-        String(repeating: "a", count: 129), ".x", "-x", "x+y", "x@y", "x%20y", "x:y", "", "..", "é", "x%00", "x%0a",
-    ])
+    @Test(
+        "T1–T12: no tag",
+        arguments: [
+            String(repeating: "a", count: 129), ".x", "-x", "x+y", "x@y", "x%20y", "x:y", "", "..", "é", "x%00", "x%0a",
+        ])
     func invalidTag(text: String) {
         #expect(ReferenceText(text[...]) == .invalidTag)
     }
@@ -61,19 +72,24 @@ import Testing
 @Suite struct TagPageTests {
     private func page(_ query: String) throws -> TagPage { try TagPage(FormItems(query[...]), countMax: 1000) }
 
-    @Test("L5–L8: n is clamped, absent means a full page, zero means none, any last will do", arguments: [
-        ("", 1000, nil), ("n=5", 5, nil), ("n=0", 0, nil), ("n=1000000", 1000, nil), ("n=18446744073709551616", 1000, nil),
-        ("n=5&last=v1", 5, "v1"), ("last=not/a/tag", 1000, "not/a/tag"), ("ns=other", 1000, nil),
-    ] as [(String, Int, String?)])
+    @Test(
+        "L5–L8: n is clamped, absent means a full page, zero means none, any last will do",
+        arguments: [
+            ("", 1000, nil), ("n=5", 5, nil), ("n=0", 0, nil), ("n=1000000", 1000, nil),
+            ("n=18446744073709551616", 1000, nil),
+            ("n=5&last=v1", 5, "v1"), ("last=not/a/tag", 1000, "not/a/tag"), ("ns=other", 1000, nil),
+        ] as [(String, Int, String?)])
     func valid(query: String, count: Int, after: String?) throws {
         let page = try page(query)
         #expect(page.count == count)
         #expect(page.after == after)
     }
 
-    @Test("L1–L4, L9: what is no number, twice there, or no text", arguments: [
-        "n=-1", "n=abc", "n=1.5", "n=", "n=1&n=2", "last=%00", "last=a&last=b", "last=a%0Ab",
-    ])
+    @Test(
+        "L1–L4, L9: what is no number, twice there, or no text",
+        arguments: [
+            "n=-1", "n=abc", "n=1.5", "n=", "n=1&n=2", "last=%00", "last=a&last=b", "last=a%0Ab",
+        ])
     func invalid(query: String) {
         #expect { try page(query) } throws: { ($0 as? OCIFailure)?.status == .badRequest }
     }

@@ -61,7 +61,9 @@ import Testing
 }
 
 @Suite struct ResumePointTests {
-    @Test("a stored point goes on as if nothing had happened", arguments: DigestAlgorithm.allCases, [0, 5, 1 << 20, (1 << 20) + 3])
+    @Test(
+        "a stored point goes on as if nothing had happened", arguments: DigestAlgorithm.allCases,
+        [0, 5, 1 << 20, (1 << 20) + 3])
     func roundTrip(algorithm: DigestAlgorithm, count: Int) throws {
         let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0) }
         var whole = StreamingHash(algorithm)
@@ -85,7 +87,9 @@ import Testing
         #expect(ResumePoint(offsetBytes: 3, hashState: point.hashState, pieceState: point.pieceState) != nil)
         #expect(ResumePoint(offsetBytes: 4, hashState: point.hashState, pieceState: point.pieceState) == nil)
         #expect(ResumePoint(offsetBytes: 3, hashState: point.hashState, pieceState: []) == nil)
-        #expect(ResumePoint(offsetBytes: 3, hashState: [2] + point.hashState.dropFirst(), pieceState: point.pieceState) == nil)
+        #expect(
+            ResumePoint(offsetBytes: 3, hashState: [2] + point.hashState.dropFirst(), pieceState: point.pieceState)
+                == nil)
         #expect(ResumePoint(offsetBytes: 3, hashState: point.hashState.dropLast(), pieceState: point.pieceState) == nil)
         #expect(ResumePoint(offsetBytes: 3, hashState: [], pieceState: []) == nil)
     }

@@ -116,7 +116,9 @@ final class UploadFixture: Sendable {
         for index in 0..<pieces.count {
             let range = pieces.range(of: index)
             #expect(
-                stored[Int(range.lowerBound)..<Int(range.upperBound)].withUnsafeBytes { pieces.matches($0, piece: index) })
+                stored[Int(range.lowerBound)..<Int(range.upperBound)].withUnsafeBytes {
+                    pieces.matches($0, piece: index)
+                })
         }
     }
 

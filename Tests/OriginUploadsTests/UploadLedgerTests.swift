@@ -150,12 +150,16 @@ private let mebibyte = 1 << 20
 
     @Test("what would not fit is refused before its body, whatever the numbers", arguments: [6, Int64.max])
     func tooLarge(declaredBytes: Int64) {
-        #expect { try UploadRules.check(chunk: nil, declaredBytes: declaredBytes, sizeBytes: 5, bytesMax: 10) } throws: {
+        #expect {
+            try UploadRules.check(chunk: nil, declaredBytes: declaredBytes, sizeBytes: 5, bytesMax: 10)
+        } throws: {
             if case .tooLarge = $0 as? UploadError { true } else { false }
         }
     }
 
-    @Test("one upload may have four pieces in flight, many uploads one each", arguments: [(0, 4), (1, 4), (16, 4), (32, 2), (256, 1)])
+    @Test(
+        "one upload may have four pieces in flight, many uploads one each",
+        arguments: [(0, 4), (1, 4), (16, 4), (32, 2), (256, 1)])
     func inFlight(uploadCount: Int, countMax: Int) {
         #expect(UploadRules.inFlightCountMax(uploadCount: uploadCount) == countMax)
     }

@@ -20,7 +20,9 @@ struct UploadResumeTests {
         let fixture = try await UploadFixture()
         let bytes = UploadFixture.bytes(3 * mebibyte)
         let id = try await fixture.service.begin(in: fixture.repositoryID, algorithm: .sha256).id
-        await expectUploadError { if case .bodyCutShort = $0 { true } else { false } } _: {
+        await expectUploadError {
+            if case .bodyCutShort = $0 { true } else { false }
+        } _: {
             _ = try await fixture.service.append(
                 to: id, in: fixture.repositoryID, UploadFixture.body(Array(bytes[..<count]), endingWith: HangUp()))
         }
@@ -47,7 +49,9 @@ struct UploadResumeTests {
         #expect(try await fixture.service.status(of: id, in: fixture.repositoryID).sizeBytes == Int64(32 * mebibyte))
 
         let restarted = fixture.another(originID: "one", processID: "second")
-        await expectUploadError { if case .busy = $0 { true } else { false } } _: {
+        await expectUploadError {
+            if case .busy = $0 { true } else { false }
+        } _: {
             _ = try await restarted.append(to: id, in: fixture.repositoryID, UploadFixture.body([]))
         }
         try await fixture.database.reclaimLeases(originID: "one", exceptProcess: "second")
@@ -60,7 +64,8 @@ struct UploadResumeTests {
         await fixture.service.renewLeases()
         continuation.finish(throwing: HangUp())
         _ = await running.result
-        #expect(try await fixture.database.uploadSession(id: id, repositoryID: fixture.repositoryID)?.state == .committed)
+        #expect(
+            try await fixture.database.uploadSession(id: id, repositoryID: fixture.repositoryID)?.state == .committed)
         try await fixture.expectStored(bytes)
     }
 
@@ -76,10 +81,14 @@ struct UploadResumeTests {
             UploadBody(bytes: stream, declaredBytes: nil, chunk: nil, admitted: { admit.finish() }))
         for await _ in admitted {}
         for service in [fixture.service, fixture.another(originID: "two", processID: "x")] {
-            await expectUploadError { if case .busy(sizeBytes: 0) = $0 { true } else { false } } _: {
+            await expectUploadError {
+                if case .busy(sizeBytes: 0) = $0 { true } else { false }
+            } _: {
                 _ = try await service.append(to: id, in: fixture.repositoryID, UploadFixture.body([1]))
             }
-            await expectUploadError { if case .busy = $0 { true } else { false } } _: {
+            await expectUploadError {
+                if case .busy = $0 { true } else { false }
+            } _: {
                 try await service.cancel(id, in: fixture.repositoryID)
             }
         }
@@ -105,7 +114,11 @@ struct UploadResumeTests {
         await fixture.service.renewLeases()
         continuation.yield(ByteBuffer(repeating: 1, count: mebibyte))
         continuation.yield(ByteBuffer(repeating: 1, count: mebibyte))
-        await expectUploadError { if case .leaseLost = $0 { true } else { false } } _: { _ = try await running.value }
+        await expectUploadError {
+            if case .leaseLost = $0 { true } else { false }
+        } _: {
+            _ = try await running.value
+        }
     }
 
     @Test("a full disk ends the request with the offset kept; there is room again, and the upload goes on")
@@ -116,7 +129,9 @@ struct UploadResumeTests {
         _ = try await fixture.service.append(
             to: id, in: fixture.repositoryID, UploadFixture.body(Array(bytes[..<100])))
         try await Failpoints.shared.withRules("pwrite:1:error=ENOSPC", below: fixture.directory.path) {
-            await expectUploadError { if case .store(let error) = $0 { error.kind == .outOfSpace } else { false } } _: {
+            await expectUploadError {
+                if case .store(let error) = $0 { error.kind == .outOfSpace } else { false }
+            } _: {
                 _ = try await fixture.service.append(
                     to: id, in: fixture.repositoryID, UploadFixture.body(Array(bytes[100...])))
             }
@@ -133,13 +148,17 @@ struct UploadResumeTests {
         let bytes = UploadFixture.bytes(1000)
         let id = try await fixture.service.begin(in: fixture.repositoryID, algorithm: .sha256).id
         try await Failpoints.shared.withRules("fsync:\(number):error=EIO", below: fixture.directory.path) {
-            await expectUploadError { if case .store(let error) = $0 { error.kind == .io } else { false } } _: {
+            await expectUploadError {
+                if case .store(let error) = $0 { error.kind == .io } else { false }
+            } _: {
                 _ = try await fixture.service.finish(
                     id, in: fixture.repositoryID, as: UploadFixture.digest(bytes), UploadFixture.body(bytes))
             }
         }
         #expect(try await fixture.database.blob(UploadFixture.digest(bytes), inRepository: fixture.repositoryID) == nil)
-        await expectUploadError { if case .unknownSession = $0 { true } else { false } } _: {
+        await expectUploadError {
+            if case .unknownSession = $0 { true } else { false }
+        } _: {
             _ = try await fixture.service.status(of: id, in: fixture.repositoryID)
         }
         #expect(try fixture.storedFiles().isEmpty)

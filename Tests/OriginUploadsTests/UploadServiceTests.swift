@@ -79,7 +79,9 @@ struct UploadServiceTests {
         _ = try await fixture.service.append(
             to: id, in: fixture.repositoryID, UploadFixture.body(Array(bytes[..<50])))
         for chunk in [0..<10, 40..<60, 51..<60] as [Range<Int64>] {
-            await expectUploadError { if case .outOfOrder(sizeBytes: 50) = $0 { true } else { false } } _: {
+            await expectUploadError {
+                if case .outOfOrder(sizeBytes: 50) = $0 { true } else { false }
+            } _: {
                 _ = try await fixture.service.append(
                     to: id, in: fixture.repositoryID,
                     UploadFixture.body(UploadFixture.bytes(chunk.count), chunk: chunk))
@@ -96,14 +98,20 @@ struct UploadServiceTests {
         let fixture = try await UploadFixture()
         let bytes = UploadFixture.bytes(1000)
         let id = try await fixture.service.begin(in: fixture.repositoryID, algorithm: .sha256).id
-        await expectUploadError { if case .digestMismatch(let actual) = $0 { actual == UploadFixture.digest(bytes) } else { false } } _: {
+        await expectUploadError {
+            if case .digestMismatch(let actual) = $0 { actual == UploadFixture.digest(bytes) } else { false }
+        } _: {
             _ = try await fixture.service.finish(
                 id, in: fixture.repositoryID, as: Fixture.digest(1), UploadFixture.body(bytes))
         }
-        await expectUploadError { if case .unknownSession = $0 { true } else { false } } _: {
+        await expectUploadError {
+            if case .unknownSession = $0 { true } else { false }
+        } _: {
             _ = try await fixture.service.status(of: id, in: fixture.repositoryID)
         }
-        await expectUploadError { if case .digestMismatch = $0 { true } else { false } } _: {
+        await expectUploadError {
+            if case .digestMismatch = $0 { true } else { false }
+        } _: {
             _ = try await fixture.service.push(
                 to: fixture.repositoryID, as: Fixture.digest(1), UploadFixture.body(bytes))
         }
@@ -114,7 +122,9 @@ struct UploadServiceTests {
     func singleCutShort() async throws {
         let fixture = try await UploadFixture()
         let bytes = UploadFixture.bytes(1000)
-        await expectUploadError { if case .bodyCutShort = $0 { true } else { false } } _: {
+        await expectUploadError {
+            if case .bodyCutShort = $0 { true } else { false }
+        } _: {
             _ = try await fixture.service.push(
                 to: fixture.repositoryID, as: UploadFixture.digest(bytes),
                 UploadFixture.body(bytes, endingWith: HangUp()))
@@ -126,7 +136,9 @@ struct UploadServiceTests {
     func tooLarge() async throws {
         let fixture = try await UploadFixture { $0.blobBytesMax = 100 }
         for isLengthDeclared in [true, false] {
-            await expectUploadError { if case .tooLarge(bytesMax: 100) = $0 { true } else { false } } _: {
+            await expectUploadError {
+                if case .tooLarge(bytesMax: 100) = $0 { true } else { false }
+            } _: {
                 _ = try await fixture.service.push(
                     to: fixture.repositoryID, as: Fixture.digest(1),
                     UploadFixture.body(UploadFixture.bytes(101), isLengthDeclared: isLengthDeclared))
@@ -138,7 +150,9 @@ struct UploadServiceTests {
     @Test("more uploads than the limit are refused, and the limit is free again afterwards")
     func overloaded() async throws {
         let fixture = try await UploadFixture { $0.uploadCountMax = 0 }
-        await expectUploadError { if case .overloaded = $0 { true } else { false } } _: {
+        await expectUploadError {
+            if case .overloaded = $0 { true } else { false }
+        } _: {
             _ = try await fixture.service.push(to: fixture.repositoryID, as: Fixture.digest(1), UploadFixture.body([]))
         }
     }
@@ -149,10 +163,13 @@ struct UploadServiceTests {
         let bytes = UploadFixture.bytes(10)
         let digest = UploadFixture.digest(bytes)
         let id = try await fixture.service.begin(in: fixture.repositoryID, algorithm: .sha256).id
-        let first = try await fixture.service.finish(id, in: fixture.repositoryID, as: digest, UploadFixture.body(bytes))
+        let first = try await fixture.service.finish(
+            id, in: fixture.repositoryID, as: digest, UploadFixture.body(bytes))
         let second = try await fixture.service.finish(id, in: fixture.repositoryID, as: digest, UploadFixture.body([]))
         #expect(first == second)
-        await expectUploadError { if case .unknownSession = $0 { true } else { false } } _: {
+        await expectUploadError {
+            if case .unknownSession = $0 { true } else { false }
+        } _: {
             _ = try await fixture.service.finish(
                 id, in: fixture.repositoryID, as: Fixture.digest(1), UploadFixture.body([]))
         }
@@ -161,7 +178,11 @@ struct UploadServiceTests {
             { _ = try await fixture.service.status(of: id, in: fixture.repositoryID) },
             { try await fixture.service.cancel(id, in: fixture.repositoryID) },
         ] {
-            await expectUploadError { if case .unknownSession = $0 { true } else { false } } _: { try await refused() }
+            await expectUploadError {
+                if case .unknownSession = $0 { true } else { false }
+            } _: {
+                try await refused()
+            }
         }
         try await fixture.expectStored(bytes)
     }
@@ -171,12 +192,16 @@ struct UploadServiceTests {
         let fixture = try await UploadFixture()
         let id = try await fixture.service.begin(in: fixture.repositoryID, algorithm: .sha256).id
         _ = try await fixture.service.append(to: id, in: fixture.repositoryID, UploadFixture.body([1, 2, 3]))
-        await expectUploadError { if case .unknownSession = $0 { true } else { false } } _: {
+        await expectUploadError {
+            if case .unknownSession = $0 { true } else { false }
+        } _: {
             try await fixture.service.cancel(id, in: fixture.repositoryID + 1)
         }
         try await fixture.service.cancel(id, in: fixture.repositoryID)
         #expect(try fixture.storedFiles().isEmpty)
-        await expectUploadError { if case .unknownSession = $0 { true } else { false } } _: {
+        await expectUploadError {
+            if case .unknownSession = $0 { true } else { false }
+        } _: {
             _ = try await fixture.service.status(of: id, in: fixture.repositoryID)
         }
     }
@@ -193,7 +218,9 @@ struct UploadServiceTests {
                 _ = try await fixture.service.finish(id, in: fixture.repositoryID, as: digest, UploadFixture.body([]))
                 try await fixture.expectStored(bytes, .sha512)
             } else {
-                await expectUploadError { if case .algorithmNotAnnounced = $0 { true } else { false } } _: {
+                await expectUploadError {
+                    if case .algorithmNotAnnounced = $0 { true } else { false }
+                } _: {
                     _ = try await fixture.service.finish(
                         id, in: fixture.repositoryID, as: digest, UploadFixture.body([]))
                 }

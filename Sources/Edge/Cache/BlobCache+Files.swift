@@ -68,7 +68,9 @@ extension BlobCache {
         try file.adviseRandom()
         let status = try file.status()
         let byteCount = BlobTrailer.byteCount(forBlobOf: name.sizeBytes)
-        guard status.isRegularFile, status.linkCount > 0, status.sizeBytes == name.sizeBytes + byteCount else { return nil }
+        guard status.isRegularFile, status.linkCount > 0, status.sizeBytes == name.sizeBytes + byteCount else {
+            return nil
+        }
         let bytes = try read(file, byteCount: Int(byteCount), at: name.sizeBytes)
         guard let pieces = BlobTrailer.decode(bytes, digest: name.digest, sizeBytes: name.sizeBytes) else { return nil }
         return (pieces, status.changeTime)
@@ -117,7 +119,8 @@ extension BlobCache {
                     .encode(digest: name.digest, sizeBytes: name.sizeBytes),
                 to: map, at: 0)
             try write(
-                BlobTrailer.encode(pieces, digest: name.digest, sizeBytes: name.sizeBytes), to: file, at: name.sizeBytes)
+                BlobTrailer.encode(pieces, digest: name.digest, sizeBytes: name.sizeBytes), to: file, at: name.sizeBytes
+            )
             return CachedBlob(
                 name: name, pieces: pieces, file: file, map: map, present: present, isSuspect: false,
                 changeTime: try file.status().changeTime, environment: environment)

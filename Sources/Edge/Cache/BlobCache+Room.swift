@@ -10,7 +10,9 @@ extension BlobCache {
     /// Stores one piece of an open blob, evicting others for room. Blocks; the disk pool.
     ///
     /// - Throws: `.outOfSpace` if everything else is in use or evicting did not help, or `.io`. The piece is not on disk.
-    package func store(_ blob: CachedBlob, piece: Int, bytes: UnsafeRawBufferPointer) throws(CacheError)
+    package func store(
+        _ blob: CachedBlob, piece: Int, bytes: UnsafeRawBufferPointer
+    ) throws(CacheError)
         -> CachedBlob.StoreOutcome
     {
         try makeRoom(forBytes: Int64(bytes.count))
@@ -19,7 +21,9 @@ extension BlobCache {
             outcome = try blob.store(piece: piece, bytes: bytes)
         } catch {
             // Somebody else filled the disk. One try with what can be freed; the next error is the answer.
-            guard error.kind == .outOfSpace, evict(incomingBytes: 0, missingBytes: Self.emergencyBytes) > 0 else { throw error }
+            guard error.kind == .outOfSpace, evict(incomingBytes: 0, missingBytes: Self.emergencyBytes) > 0 else {
+                throw error
+            }
             outcome = try blob.store(piece: piece, bytes: bytes)
         }
         table.withLock { $0.grew(blob) }
@@ -41,7 +45,9 @@ extension BlobCache {
         guard missing == 0 || evictedCount > 0 else {
             throw CacheError(
                 kind: .outOfSpace,
-                message: "\(available) bytes are free on the cache's file system; \(configuration.reserveBytes) are to stay free")
+                message:
+                    "\(available) bytes are free on the cache's file system; \(configuration.reserveBytes) are to stay free"
+            )
         }
     }
 

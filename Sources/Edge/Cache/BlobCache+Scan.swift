@@ -45,7 +45,9 @@ extension BlobCache {
         for text in try names(in: folder) {
             if text.hasSuffix(CachePaths.dataSuffix), let name = BlobName(text.dropLast(CachePaths.dataSuffix.count)) {
                 halves[name, default: (false, false)].hasData = true
-            } else if text.hasSuffix(CachePaths.mapSuffix), let name = BlobName(text.dropLast(CachePaths.mapSuffix.count)) {
+            } else if text.hasSuffix(CachePaths.mapSuffix),
+                let name = BlobName(text.dropLast(CachePaths.mapSuffix.count))
+            {
                 halves[name, default: (false, false)].hasMap = true
             }
         }

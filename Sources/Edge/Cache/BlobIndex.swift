@@ -79,7 +79,10 @@ struct BlobIndex: Sendable {
     }
 
     mutating func remove(_ handle: Handle) {
-        guard var hole = buckets.indices(probingFrom: home(of: entries[Int(handle)])).first(where: { buckets[$0] == handle })
+        guard
+            var hole = buckets.indices(probingFrom: home(of: entries[Int(handle)])).first(where: {
+                buckets[$0] == handle
+            })
         else { preconditionFailure("an entry is reachable from its home bucket") }
         // Moves later entries of the same run back, so that no bucket on anybody's way is empty.
         var next = (hole + 1) & (buckets.count - 1)
@@ -139,7 +142,8 @@ extension BlobIndex.Entry {
     }
 
     fileprivate var digestHead: [UInt8] {
-        [word0, word1, word2, word3].flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> (56 - 8 * $0)) } }
+        [word0, word1, word2, word3].flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> (56 - 8 * $0)) }
+        }
     }
 
     /// Two sha512 digests with 32 equal bytes do not exist by chance.

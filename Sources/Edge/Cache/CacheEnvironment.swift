@@ -35,7 +35,8 @@ struct CacheMetrics: Sendable {
         checkedPieces = metrics.counter(
             "depot_edge_checked_pieces_total", help: "Cached pieces read and hashed before they were sent.")
         evictedBlobs = metrics.counter("depot_edge_evicted_blobs_total", help: "Blobs evicted for room.")
-        completedBlobs = metrics.counter("depot_edge_completed_blobs_total", help: "Blobs that became complete on disk.")
+        completedBlobs = metrics.counter(
+            "depot_edge_completed_blobs_total", help: "Blobs that became complete on disk.")
         damagedFiles = metrics.counter(
             "depot_edge_damaged_files_total", help: "Cache files dropped for a wrong size, trailer, or map.")
         usedBytes = metrics.gauge("depot_edge_cache_used_bytes", help: "Bytes of blobs in the cache.")

@@ -120,7 +120,8 @@ package final class CachedBlob: Sendable {
     /// What can be sent of the window now. Never blocks; any thread.
     /// - Parameter window: Not empty, within the blob.
     package func inspect(_ window: Range<Int64>) -> WindowState {
-        precondition(!window.isEmpty && window.lowerBound >= 0 && window.upperBound <= sizeBytes, "a window of the blob")
+        precondition(
+            !window.isEmpty && window.lowerBound >= 0 && window.upperBound <= sizeBytes, "a window of the blob")
         let touched = Self.pieces(in: window)
         let (survey, ticket, isLost) = state.withLock { ($0.marks.survey(touched), $0.marks.ticket, $0.isLost) }
         if isLost { return .lost }
@@ -248,7 +249,9 @@ package final class CachedBlob: Sendable {
         for piece in wanted {
             let isFirst = piece == wanted.lowerBound
             let (needsCheck, needsJob) = state.withLock { state in
-                guard state.marks.present.contains(piece), !state.marks.checked.contains(piece) else { return (false, false) }
+                guard state.marks.present.contains(piece), !state.marks.checked.contains(piece) else {
+                    return (false, false)
+                }
                 let isRunning = state.checks[piece] != nil
                 state.checks[piece, default: []] += isFirst ? [then] : []
                 return (true, !isRunning)
@@ -330,7 +333,9 @@ package final class CachedBlob: Sendable {
     /// - Throws: `.outOfSpace` or `.io`; the piece is as absent as before.
     package func store(piece: Int, bytes: UnsafeRawBufferPointer) throws(CacheError) -> StoreOutcome {
         guard pieces.matches(bytes, piece: piece) else { return .mismatch }
-        let (ticket, isThere, isLost) = state.withLock { ($0.marks.ticket, $0.marks.present.contains(piece), $0.isLost) }
+        let (ticket, isThere, isLost) = state.withLock {
+            ($0.marks.ticket, $0.marks.present.contains(piece), $0.isLost)
+        }
         if isLost { return .lost }
         if isThere { return .stored }
         let range = pieces.range(of: piece)

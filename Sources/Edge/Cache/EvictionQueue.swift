@@ -82,7 +82,9 @@ package struct EvictionQueue: Sendable {
     ///   - missingBytes: To be freed in any case, because the file system is short of them.
     package mutating func evict(incomingBytes: Int64, missingBytes: Int64 = 0) -> [Victim] {
         var target = usedBytes - max(0, missingBytes)
-        if usedBytes > bytesMax - incomingBytes { target = min(target, bytesMax / 100 * Self.lowPercent - incomingBytes) }
+        if usedBytes > bytesMax - incomingBytes {
+            target = min(target, bytesMax / 100 * Self.lowPercent - incomingBytes)
+        }
         var victims: [Victim] = []
         var handle = oldest
         while usedBytes > target, handle != BlobIndex.none {

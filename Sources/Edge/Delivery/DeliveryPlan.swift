@@ -65,7 +65,8 @@ package enum DeliveryPlan: Equatable {
             return
         }
         guard !isHead, link.sizeBytes > 0 else {
-            let isEmptyRange = !isHead && RangeSelection(header: head.headers.only("range"), sizeBytes: 0) == .unsatisfiable
+            let isEmptyRange =
+                !isHead && RangeSelection(header: head.headers.only("range"), sizeBytes: 0) == .unsatisfiable
             self = isEmptyRange ? .unsatisfiable(link) : .exists(link, isHead: isHead)
             return
         }

@@ -63,7 +63,8 @@ final class ChunkFetch: FetchHandler {
     func start(with fetcher: Fetcher, allowsPlainHTTP: Bool) {
         let range = range
         let request = FetchRequest(
-            .get, url, range: range, bodyBytesMax: Int64(range.count), lowSpeed: .parent, allowPlainHTTP: allowsPlainHTTP)
+            .get, url, range: range, bodyBytesMax: Int64(range.count), lowSpeed: .parent,
+            allowPlainHTTP: allowsPlainHTTP)
         guard !control.withLock({ $0.isCancelled }) else { return fill.ended(self, nil) }
         do throws(FetchError) {
             let handle = try fetcher.start(request, handler: self)

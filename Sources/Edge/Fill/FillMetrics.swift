@@ -18,7 +18,8 @@ struct FillMetrics: Sendable {
     init(_ metrics: Metrics) {
         func bytes(_ parent: String) -> Counter {
             metrics.counter(
-                "depot_edge_fill_bytes_total", help: "Bytes of blobs received from parents.", labels: [("parent", parent)])
+                "depot_edge_fill_bytes_total", help: "Bytes of blobs received from parents.",
+                labels: [("parent", parent)])
         }
         originBytes = bytes("origin")
         edgeBytes = bytes("edge")

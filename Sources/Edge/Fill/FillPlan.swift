@@ -311,7 +311,9 @@ package struct FillPlan: Sendable {
             let piece = (reader.position..<end).first { needsFetch($0) && !shunned.contains(chunk(of: $0)) }
             guard let piece else { continue }
             // Equal distances are told apart by the piece, so that the answer never depends on hashing.
-            if nearest.map({ (piece - reader.position, piece) < $0 }) ?? true { nearest = (piece - reader.position, piece) }
+            if nearest.map({ (piece - reader.position, piece) < $0 }) ?? true {
+                nearest = (piece - reader.position, piece)
+            }
         }
         return nearest.flatMap { run(from: $0.piece) }
     }

@@ -83,8 +83,10 @@ struct EdgeNode: Service {
     func run() async throws {
         try await ServiceGroup(
             configuration: ServiceGroupConfiguration(
-                services: [ServiceGroupConfiguration.ServiceConfiguration(
-                    service: Running(node: self), successTerminationBehavior: .gracefullyShutdownGroup)],
+                services: [
+                    ServiceGroupConfiguration.ServiceConfiguration(
+                        service: Running(node: self), successTerminationBehavior: .gracefullyShutdownGroup)
+                ],
                 gracefulShutdownSignals: [.sigterm, .sigint],
                 logger: Logger(label: "lifecycle") { _ in SwiftLogNoOpLogHandler() })
         ).run()

@@ -9,7 +9,6 @@ import OriginBlobStore
 import OriginEdgeControl
 import OriginHTTP
 import Telemetry
-import Telemetry
 
 /// distribution-spec 1.1, "Pulling blobs" and "Checking if content exists".
 extension RegistryAPI {

@@ -93,7 +93,8 @@ extension OCIFailure {
 
     init(_ error: BlobStoreError) {
         switch error.kind {
-        case .outOfSpace: self.init(HTTPResponse.Status(code: 507, reasonPhrase: "Insufficient Storage"), logging: error)
+        case .outOfSpace:
+            self.init(HTTPResponse.Status(code: 507, reasonPhrase: "Insufficient Storage"), logging: error)
         case .io, .damaged: self.init(.internalServerError, logging: error)
         }
     }

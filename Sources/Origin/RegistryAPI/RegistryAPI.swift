@@ -85,7 +85,9 @@ package struct RegistryAPI: RouteGroup {
     private func answer(_ request: Request, _ context: OriginRequestContext) async throws -> Response {
         let target = RawTarget(request)
         guard let path = RegistryPath(target.path) else { throw OCIFailure.notServed }
-        guard let host = hosts.resolve(request.head.authority, isTLS: context.isTLS) else { throw OCIFailure.misdirected }
+        guard let host = hosts.resolve(request.head.authority, isTLS: context.isTLS) else {
+            throw OCIFailure.misdirected
+        }
         let operation = try path.resource.operation(for: request.method)
         let authorization = request.headers[values: .authorization]
         switch operation.requiredRight {

@@ -73,12 +73,16 @@ package struct RegistryMemory {
     }
 
     /// - Parameter epoch: As it was before the row was read.
-    package mutating func remember(repository id: Int64, _ key: RepositoryKey, at instant: ContinuousClock.Instant, epoch: Int) {
+    package mutating func remember(
+        repository id: Int64, _ key: RepositoryKey, at instant: ContinuousClock.Instant, epoch: Int
+    ) {
         if epoch == self.epoch { repositories.insert(Entry(value: id, loadedAt: instant), for: key) }
     }
 
     /// - Parameter epoch: As it was before the row was read.
-    package mutating func remember(blob: KnownBlob, _ key: BlobOfRepository, at instant: ContinuousClock.Instant, epoch: Int) {
+    package mutating func remember(
+        blob: KnownBlob, _ key: BlobOfRepository, at instant: ContinuousClock.Instant, epoch: Int
+    ) {
         if epoch == self.epoch { blobs.insert(Entry(value: blob, loadedAt: instant), for: key) }
     }
 

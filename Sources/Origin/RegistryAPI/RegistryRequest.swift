@@ -33,7 +33,8 @@ struct RegistryRequest: Sendable {
 
     /// The body as an upload takes it.
     func uploadBody(chunk: Range<Int64>? = nil) -> UploadBody<RequestBody> {
-        UploadBody(bytes: request.body, declaredBytes: declaredBytes, chunk: chunk) { [connection = context.connection] in
+        UploadBody(bytes: request.body, declaredBytes: declaredBytes, chunk: chunk) {
+            [connection = context.connection] in
             await connection.sendContinue()
         }
     }

@@ -105,7 +105,9 @@ package final class RepositoryIndex: Sendable {
             memory.withLock { remember(&$0, value, now, epoch) }
             return value
         } catch {
-            guard error.isDatabaseAway, let known = glance({ look(&$0, $1, .databaseIsAway) }).value else { throw error }
+            guard error.isDatabaseAway, let known = glance({ look(&$0, $1, .databaseIsAway) }).value else {
+                throw error
+            }
             return known
         }
     }

@@ -20,11 +20,13 @@ extension RegistryAPI {
         if tags.count > page.count {
             tags.removeLast(tags.count - page.count)
             if let last = tags.last {
-                headers[.literal("link")] = "<\(request.location("tags/list"))?n=\(page.count)&last=\(last)>; rel=\"next\""
+                headers[.literal("link")] =
+                    "<\(request.location("tags/list"))?n=\(page.count)&last=\(last)>; rel=\"next\""
             }
         }
         let body = JSONValue.object([
-            JSONMember(name: "name", value: .string(request.host.name(of: request.name, in: request.organization.slug))),
+            JSONMember(
+                name: "name", value: .string(request.host.name(of: request.name, in: request.organization.slug))),
             JSONMember(name: "tags", value: .array(tags.map { .string($0.text) })),
         ])
         return .bytes(.ok, body.encode(), contentType: "application/json", headers: headers)

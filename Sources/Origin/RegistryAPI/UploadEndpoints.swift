@@ -67,7 +67,8 @@ extension RegistryAPI {
     // MARK: Requests
 
     /// - Throws: 404 for an id that is none, and in a repository that does not exist.
-    private func session(_ text: Substring, _ request: RegistryRequest) async throws -> (id: UUID, repositoryID: Int64) {
+    private func session(_ text: Substring, _ request: RegistryRequest) async throws -> (id: UUID, repositoryID: Int64)
+    {
         guard let id = UUID(uuidString: String(text)), id.uuidString.lowercased() == text,
             let repositoryID = try await index.repository(request.name, in: request.organization)
         else { throw OCIFailure.uploadUnknown }

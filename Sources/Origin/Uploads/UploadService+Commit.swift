@@ -153,7 +153,7 @@ extension UploadService {
                 guard let blob = try store.open(key), blob.sizeBytes == sizeBytes else { return false }
                 do throws(BlobStoreError) {
                     return try store.pieces(key, digest: digest, sizeBytes: sizeBytes) != nil
-                } catch where error.kind == .damaged {
+                } catch  where error.kind == .damaged {
                     return false
                 }
             }

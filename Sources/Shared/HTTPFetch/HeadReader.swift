@@ -86,7 +86,9 @@ struct HeadReader {
         return status
     }
 
-    private static func header(of line: Slice<UnsafeRawBufferPointer>) throws(FetchError) -> (
+    private static func header(
+        of line: Slice<UnsafeRawBufferPointer>
+    ) throws(FetchError) -> (
         name: String, value: String
     ) {
         guard let colon = line.firstIndex(of: UInt8(ascii: ":")), FetchRequest.isToken(line[..<colon]) else {

@@ -97,7 +97,8 @@ struct LinkMint: Sendable {
     private static func keyFile(of edge: StackDescription.Edge) -> String? {
         FilesBelow(edge.cache).first { path in
             guard let bytes = try? Data(contentsOf: URL(filePath: path)), bytes.count < 1 << 20 else { return false }
-            return bytes.starts(with: Data("{\"".utf8)) && String(decoding: bytes, as: UTF8.self).contains("\"edge_id\"")
+            return bytes.starts(with: Data("{\"".utf8))
+                && String(decoding: bytes, as: UTF8.self).contains("\"edge_id\"")
         }
     }
 }

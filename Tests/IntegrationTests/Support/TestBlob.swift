@@ -38,7 +38,9 @@ struct TestBlob: Sendable {
     func contains(_ part: [UInt8], at offset: Int = 0) -> Bool {
         guard offset + part.count <= bytes.count else { return false }
         return bytes[offset..<offset + part.count].withUnsafeBytes { expected in
-            part.withUnsafeBytes { memcmp($0.baseAddress ?? expected.baseAddress!, expected.baseAddress!, part.count) == 0 }
+            part.withUnsafeBytes {
+                memcmp($0.baseAddress ?? expected.baseAddress!, expected.baseAddress!, part.count) == 0
+            }
         }
     }
 }
