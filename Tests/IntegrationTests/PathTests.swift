@@ -62,6 +62,23 @@ extension Integration.OneSystem {
             #expect([400, 501].contains(answer.status))
         }
 
+        @Test(
+            "an answer to HEAD has no body, whatever it says: the next answer of the connection follows at once",
+            arguments: [
+                "/v2/demo/paths/manifests/absent", "/v2/demo/paths/blobs/\(digest)", "/v2/demo/paths/tags/list",
+                "/v2/demo/PATHS/manifests/x", "/v2/demo/paths/other/thing", "/other", "/v2/",
+            ])
+        func headHasNoBody(path: String) async throws {
+            let connection = try HTTPConnection(to: system.origin, limit: .seconds(10))
+            let head = try await connection.answer(to: repository.request("HEAD", path))
+            let next = try await connection.answer(to: repository.request("GET", "/v2/"))
+            #expect(next.status == 200 && next.text == "{}", "after \(head.status)")
+            let refused = try await connection.answer(to: repository.asked(with: .none).request("HEAD", path))
+            #expect(
+                try await connection.answer(to: repository.request("GET", "/v2/")).text == "{}",
+                "after \(refused.status)")
+        }
+
         // MARK: Names
 
         static let badNames = [

@@ -94,6 +94,13 @@ struct OriginResponder: HTTPResponder {
     }
 
     func respond(to request: Request, context: OriginRequestContext) async throws -> Response {
+        let response = try await answer(request, context)
+        // RFC 9110 §9.3.2: the head as GET would have it, and nothing behind it. A body here would be read as the
+        // beginning of the next answer; only a router would have dropped it for us.
+        return request.method == .head ? response.createHeadResponse() : response
+    }
+
+    private func answer(_ request: Request, _ context: OriginRequestContext) async throws -> Response {
         let target = RawTarget(request)
         guard let found = groups.first(where: { target.isBelow($0.prefix) }) else {
             return .plain(.notFound, "404 page not found")
