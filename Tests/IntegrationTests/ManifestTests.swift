@@ -204,6 +204,20 @@ extension Integration.OneSystem {
             #expect(try await repository.ask("GET", "manifests/invalid").status == 404)
         }
 
+        @Test("content that a descriptor brings along has to be that of its digest")
+        func data() async throws {
+            let config = TestBlob(bytes: Array("{}".utf8))
+            try await repository.push(config)
+            for (data, status) in [("e30=", 201), ("W10=", 400), ("e30", 400), ("e30gIA==", 400)] {
+                let descriptor = TestManifest.descriptor(
+                    config.digest, sizeBytes: 2, mediaType: TestManifest.configType)
+                let manifest = TestManifest(Self.manifest(config: descriptor.dropLast() + ",\"data\":\"\(data)\"}"))
+                let answer = try await repository.push(manifest, as: "\(manifest.digest)")
+                #expect(answer.status == status, "\(data)")
+                #expect(answer.codes == (status == 201 ? [] : ["MANIFEST_INVALID"]), "\(data)")
+            }
+        }
+
         @Test(
             "a Content-Type that is not the manifest's is 400",
             arguments: ["text/html", MediaType.ociIndex, "application/json"])

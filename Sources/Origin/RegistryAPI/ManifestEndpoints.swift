@@ -39,6 +39,7 @@ extension RegistryAPI {
         } catch {
             throw OCIFailure(error)
         }
+        try Self.checkData(of: document)
         let (digest, tags) = try Self.identify(body, as: reference)
         let repositoryID = try await index.ensuredRepository(request.name, in: request.organization)
         let outcome = try await database.putManifest(
@@ -89,12 +90,26 @@ extension RegistryAPI {
         case .tag(let tag):
             return (SHA256.hash(body), [tag])
         case .digest(let digest):
-            var hash = StreamingHash(digest.algorithm)
-            body.withUnsafeBytes { hash.update($0) }
-            let actual = hash.finalized()
+            let actual = Self.digest(of: body, digest.algorithm)
             guard actual == digest else { throw .digestMismatch(actual) }
             return (digest, [])
         }
+    }
+
+    /// image-spec, "Content Descriptors": clients may take `data` in place of the content, so it has to be the content.
+    private static func checkData(of document: ManifestDocument) throws(OCIFailure) {
+        for descriptor in document.descriptorsWithData {
+            guard let data = descriptor.data, digest(of: data, descriptor.digest.algorithm) != descriptor.digest else {
+                continue
+            }
+            throw OCIFailure(.badRequest, .manifestInvalid, "data of \(descriptor.digest) is other content")
+        }
+    }
+
+    private static func digest(of bytes: [UInt8], _ algorithm: DigestAlgorithm) -> Digest {
+        var hash = StreamingHash(algorithm)
+        bytes.withUnsafeBytes { hash.update($0) }
+        return hash.finalized()
     }
 
     private static func isHeld(_ manifest: ManifestRecord, by request: RegistryRequest) -> Bool {
