@@ -68,9 +68,8 @@ package final class FileBlobStore: BlobStore {
         let path = Self.sidePath(path(of: key))
         let raw: [UInt8]? = try storing {
             guard let file = try File.openIfExists(path, .read) else { return nil }
-            // A writer that lost its lease may have added records behind those that were committed.
-            let count = PieceList.byteCount(forBlobOf: sizeBytes)
-            var raw = [UInt8](repeating: 0, count: count)
+            // One byte more than there should be, to see a list that is too long.
+            var raw = [UInt8](repeating: 0, count: PieceList.byteCount(forBlobOf: sizeBytes) + 1)
             let readCount = try raw.withUnsafeMutableBytes { try file.read(into: $0, at: 0) }
             return Array(raw[..<readCount])
         }
