@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Blocking
 import Disk
 import EdgeCache
 import Foundation
@@ -43,6 +44,33 @@ struct RoomTests {
         _ = try fixture.complete(TestBlob(byteCount: pieceBytes))
         #expect(fixture.cache.openedBlob(first.digest, sizeBytes: first.sizeBytes) == nil)
         #expect(try await fixture.open(first) == nil)
+    }
+
+    @Test("who cannot create a blob because it is being opened leaves no pin on it")
+    func refusedCreation() async throws {
+        let blob = TestBlob(byteCount: 2 * pieceBytes)
+        let other = TestBlob(byteCount: 2 * pieceBytes)
+        let first = try CacheFixture(bytesMax: 3 << 20)
+        first.cache.release(try first.complete(blob))
+        let fixture = try first.reopened(bytesMax: 3 << 20)
+        // The pool's threads are kept busy, so that the opening has begun and is not over.
+        let gate = DispatchSemaphore(value: 0)
+        for _ in 0..<2 { try fixture.pool.submit { gate.wait() } }
+        let (opened, continuation) = AsyncStream<CachedBlob?>.makeStream()
+        fixture.cache.open(blob.digest, sizeBytes: blob.sizeBytes) { continuation.yield(try? $0.get()) }
+        #expect {
+            try fixture.cache.create(blob.digest, sizeBytes: blob.sizeBytes, pieces: blob.pieces)
+        } throws: {
+            ($0 as? CacheError)?.kind == .overloaded
+        }
+        for _ in 0..<2 { gate.signal() }
+        for await cached in opened {
+            fixture.cache.release(try #require(cached))
+            break
+        }
+        // It can make room for another one.
+        #expect(try fixture.complete(other).isComplete)
+        #expect(!FileManager.default.fileExists(atPath: fixture.completePath(blob)))
     }
 
     @Test("idle blobs are closed beyond the maximum and can be opened again")

@@ -113,8 +113,8 @@ package final class BlobCache: Sendable {
     /// Makes a partial blob without any piece. Blocks; the disk pool.
     ///
     /// - Returns: The blob, pinned; to be given to `release` once. If it exists already, that one.
-    /// - Throws: `.outOfSpace` if there is no room for its first piece, `.io`, or `.overloaded` while the blob's old
-    ///   files are being removed: whoever fills it passes it through.
+    /// - Throws: `.outOfSpace` if there is no room for its first piece, `.io`, or `.overloaded` while somebody opens or
+    ///   removes the blob's files: whoever fills it passes it through.
     package func create(_ digest: Digest, sizeBytes: Int64, pieces: PieceList) throws(CacheError) -> CachedBlob {
         let name = BlobName(digest: digest, sizeBytes: sizeBytes)
         guard sizeBytes <= BlobName.sizeBytesMax, pieces.blobSizeBytes == sizeBytes else {
@@ -122,11 +122,11 @@ package final class BlobCache: Sendable {
         }
         let created = Mutex<Result<CachedBlob?, CacheError>?>(nil)
         let answer = table.withLock { table in
-            table.beganOpening(name, completion: { result in created.withLock { $0 = result } }, retry: {})
+            table.beganCreating(name) { result in created.withLock { $0 = result } }
         }
         switch answer {
         case .open(let blob): return blob
-        case .wait, .contradiction: throw CacheError(kind: .overloaded, message: "the blob's files are in use")
+        case .wait, .contradiction, nil: throw CacheError(kind: .overloaded, message: "the blob's files are in use")
         case .load:
             finishOpening(name) { () throws(CacheError) in try make(name, pieces) }
             guard let blob = try created.withLock({ $0 })?.get() else {

@@ -85,6 +85,15 @@ struct CacheTable: Sendable {
         }
     }
 
+    /// As `beganOpening`, for who cannot wait.
+    /// - Returns: `nil` if somebody is at work on the files. Then the completion is not called, and nothing is pinned.
+    mutating func beganCreating(_ name: BlobName, completion: @escaping OpenCompletion) -> OpenAnswer? {
+        switch slots[name.digest] {
+        case .opening, .removing: nil
+        case .open, nil: beganOpening(name, completion: completion, retry: {})
+        }
+    }
+
     /// The blob was opened or created, with one pin for each completion returned, or it is not there.
     mutating func endedOpening(_ name: BlobName, _ blob: CachedBlob?) -> [OpenCompletion] {
         guard case .opening(let completions) = slots[name.digest] else { return [] }
