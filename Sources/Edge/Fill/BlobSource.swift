@@ -62,6 +62,7 @@ final class FillEngine: Sendable {
     let timing: FillTiming
     let storeGate: StoreGate
     let fetchGate: FetchGate
+    /// A fill's own lock is taken inside of this one, never the other way round.
     private let fills = Mutex<[Digest: Fill]>([:])
 
     init(
@@ -92,7 +93,13 @@ final class FillEngine: Sendable {
 
     /// The fill that runs for this blob, if one does.
     func fill(for name: BlobName) -> Fill? {
-        fills.withLock { $0[name.digest] }.flatMap { $0.name == name ? $0 : nil }
+        fills.withLock { Self.running(in: $0, name) }
+    }
+
+    /// One that has ended is in the table for a moment longer: a reader that got it would come back at once, again and
+    /// again, and soon give up.
+    private static func running(in fills: [Digest: Fill], _ name: BlobName) -> Fill? {
+        fills[name.digest].flatMap { $0.name == name && !$0.hasEnded ? $0 : nil }
     }
 
     /// The fill that runs for this blob, or a new one.
@@ -100,7 +107,7 @@ final class FillEngine: Sendable {
     func fill(for name: BlobName, blob: CachedBlob?, mayCreate: Bool, target: String) -> Fill {
         let fresh = Fill(name: name, blob: blob, mayCreate: mayCreate, target: target, engine: self)
         return fills.withLock { fills in
-            if let running = fills[name.digest], running.name == name { return running }
+            if let running = Self.running(in: fills, name) { return running }
             fills[name.digest] = fresh
             metrics.fills.add(1)
             return fresh

@@ -69,6 +69,9 @@ final class Fill: Sendable {
     /// The blob's file, once there is one.
     var blob: CachedBlob? { state.withLock { $0.blob } }
 
+    /// Whether this fill takes no readers any more.
+    var hasEnded: Bool { state.withLock { $0.hasEnded } }
+
     // MARK: Readers
 
     /// The reader cannot go on without `piece`.
