@@ -70,7 +70,7 @@ struct FillTests {
         let reader = fixture.reader()
         // An open-ended range, of which the client reads 8 MiB.
         #expect(try await reader.read(0..<8 * mebibyte) == Array(blob.bytes.prefix(8 << 20)))
-        #expect(parent.ranges.first == 0..<8 << 20)
+        #expect(parent.ranges.prefix(2).contains(0..<8 << 20))
         reader.close()
         #expect(parent.ranges.allSatisfy { $0.upperBound <= 40 << 20 })
         let next = fixture.reader()
@@ -78,6 +78,7 @@ struct FillTests {
         #expect(fixture.origin.script.withLock { $0.parentsCount } == 1, "the fill was still there")
     }
 
+    /// The first read-ahead goes out beside it, on a connection of its own: either may arrive first.
     @Test("the wanted chunk is asked for first")
     func wantedFirst() async throws {
         let blob = TestBlob(byteCount: 40 << 20)
@@ -85,7 +86,7 @@ struct FillTests {
         let fixture = try FillFixture(blob, parents: [parent])
         let reader = fixture.reader()
         _ = try await reader.step(from: 20 * mebibyte, upTo: blob.sizeBytes)
-        #expect(parent.ranges.first == 20 << 20..<24 << 20)
+        #expect(parent.ranges.prefix(2).contains(20 << 20..<24 << 20))
     }
 
     @Test("a client that leaves while others wait hurts nobody")

@@ -114,6 +114,8 @@ struct UploadResumeTests {
         await fixture.service.renewLeases()
         continuation.yield(ByteBuffer(repeating: 1, count: mebibyte))
         continuation.yield(ByteBuffer(repeating: 1, count: mebibyte))
+        // Both may have been taken in before the first of them was to be written.
+        continuation.finish()
         await expectUploadError {
             if case .leaseLost = $0 { true } else { false }
         } _: {
