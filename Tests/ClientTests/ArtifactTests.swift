@@ -6,7 +6,7 @@ import Testing
 
 extension RealClients {
     @Suite struct ArtifactTests {
-        enum Pusher: String, CaseIterable { case skopeo, containerd }
+        enum Pusher: String, CaseIterable { case skopeo, containerd, oras }
 
         @Test("an artifact of types of its own arrives whole at skopeo, ctr and oras", arguments: Pusher.allCases)
         func artifact(pusher: Pusher) async throws {
@@ -20,9 +20,15 @@ extension RealClients {
             ).run()
             let hex = try await sha256(of: [scratch.path("weights")])[0]
 
-            let layout = try Layout()
-            try layout.finish(["1": try await layout.addArtifact(file: scratch.path("weights")).manifest])
-            try await clients[pusher == .skopeo ? .skopeo : .containerd].push(layout, "1", to: reference)
+            switch pusher {
+            case .skopeo, .containerd:
+                let layout = try Layout()
+                try layout.finish(["1": try await layout.addArtifact(file: scratch.path("weights")).manifest])
+                try await clients[pusher == .skopeo ? .skopeo : .containerd].push(layout, "1", to: reference)
+            case .oras:
+                try Data("{}".utf8).write(to: scratch.url("config"))
+                try await oras.push(scratch.path, to: reference)
+            }
             let pushed = try await registry.manifest("1")
             #expect(pushed.config?.mediaType == "application/vnd.example.model.config.v1+json")
             #expect(pushed.layers?.map(\.hex) == [hex])
@@ -67,7 +73,7 @@ extension RealClients {
                 "oci:\(layout.path):1", "docker://\(registry.reference("1"))", "--dest-tls-verify=false",
                 limit: .seconds(600))
 
-            let pulled = try await registry.expectFromEdges([layer]) {
+            let pulled = try await registry.expectFromEdges(registry.manifest("1").blobs) {
                 let target = try ScratchDirectory("large-pulled")
                 try await skopeo.copy(
                     "docker://\(registry.reference("1"))", "oci:\(target.path):1", "--src-tls-verify=false",

@@ -46,21 +46,22 @@ extension RealClients {
 
         private func killTheEdgeThatFills(during pull: RunningCommand, of registry: Registry) async throws {
             let before = registry.stack.edges.map { occupiedBytes(below: $0.cache) }
-            var filling: StackDescription.Edge?
+            var filling: (edge: StackDescription.Edge, bytesBefore: Int)?
             try await waitUntil(
                 "an edge has fetched a part of the layer", within: .seconds(60), every: .milliseconds(5)
             ) {
                 filling =
                     zip(registry.stack.edges, before).first { edge, before in
                         occupiedBytes(below: edge.cache) - before >= Self.killAtBytes
-                    }?.0
+                    }
                 return filling != nil
             }
-            let edge = try #require(filling)
+            let (edge, bytesBefore) = try #require(filling)
             try await ObservedProcess(edge.pid).killNow()
             #expect(pull.isRunning, "the pull was over before the edge was killed")
             #expect(
-                occupiedBytes(below: edge.cache) < Self.layerBytes, "the edge had the whole layer when it was killed")
+                occupiedBytes(below: edge.cache) - bytesBefore < Self.layerBytes,
+                "the edge had the whole layer when it was killed")
         }
     }
 }

@@ -54,8 +54,9 @@ extension RealClients {
             let architectures = Set((pushed.manifests ?? []).compactMap { $0.platform?.architecture })
             #expect(architectures == [Layout.architecture, Layout.otherArchitecture])
             let native = try await registry.image("1")
+            let foreign = try await registry.image("1", for: Layout.otherArchitecture)
             for puller in ClientName.allCases {
-                let pulled = try await registry.expectFromEdges(native.blobs) {
+                let pulled = try await registry.expectFromEdges(native.blobs, optional: foreign.blobs) {
                     try await clients[puller].pull(registry.reference("1"))
                 }
                 #expect(

@@ -38,21 +38,23 @@ struct Registry {
     }
 
     /// The image for this machine that a tag leads to.
-    func image(_ tag: String) async throws -> Manifest {
+    func image(_ tag: String, for architecture: String = Layout.architecture) async throws -> Manifest {
         let manifest = try await manifest(tag)
         guard let entries = manifest.manifests else { return manifest }
-        return try await self.manifest(
-            try #require(entries.first { $0.platform?.architecture == Layout.architecture }).digest)
+        return try await self.manifest(try #require(entries.first { $0.platform?.architecture == architecture }).digest)
     }
 
     /// Does something, and checks who sent the blobs: large ones only edges, at least as many bytes as `blobs` have.
+    /// - Parameter optional: What some clients pull besides.
     func expectFromEdges<T>(
-        _ blobs: [Descriptor], _ body: () async throws -> T, sourceLocation: SourceLocation = #_sourceLocation
+        _ blobs: [Descriptor], optional: [Descriptor] = [], _ body: () async throws -> T,
+        sourceLocation: SourceLocation = #_sourceLocation
     ) async throws -> T {
         let before = try await Traffic.of(stack)
         let result = try await body()
-        let largeBytes = blobs.map(\.size).filter { $0 > Self.directServeBytesMax }.reduce(0, +)
-        let smallBytes = blobs.map(\.size).reduce(0, +) - largeBytes
+        func isLarge(_ size: Int) -> Bool { size > Self.directServeBytesMax }
+        let largeBytes = blobs.map(\.size).filter(isLarge).reduce(0, +)
+        let smallBytes = (blobs + optional).map(\.size).filter { !isLarge($0) }.reduce(0, +)
         // An edge counts an answer when its last byte is handed over, which the client need not wait for.
         try await waitUntil("the edges counted \(largeBytes) bytes", within: .seconds(10)) {
             try await (Traffic.of(stack) - before).edgeBytes >= largeBytes
