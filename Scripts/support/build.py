@@ -25,9 +25,9 @@ def programs(configuration):
 
 
 def build_with_tests(configuration):
-    """Builds everything there is."""
+    """Builds everything there is, and refuses imports that the manifest does not allow."""
     say(f"building everything ({configuration}); the first build takes several minutes")
-    _swift_build(configuration, "--build-tests")
+    _swift_build(configuration, "--build-tests", "--explicit-target-dependency-import-check", "error")
     _stamp(ROOT / ".build" / configuration).touch()
 
 

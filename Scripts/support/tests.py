@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,9 @@ from .console import Failure, say
 
 # Targets whose tests start whole systems: they run apart from the others, so that these do not disturb what they count.
 INTEGRATION_TESTS = ("IntegrationTests", "ClientTests")
+# Minutes that a run may take on two cores, some four times what it does take.
+UNIT_MINUTES_MAX = 8
+INTEGRATION_MINUTES_MAX = {"IntegrationTests": 12, "ClientTests": 20}
 
 
 class Totals:
@@ -33,6 +37,8 @@ class Totals:
         open_tests, failed = set(), set()
         names = {}
         for line in lines:
+            if not line.endswith("\n"):
+                break  # The runner was ended in the middle of it.
             record = json.loads(line)
             payload = record["payload"]
             if record["kind"] == "test":
@@ -63,18 +69,37 @@ def _is_error(issue):
     return issue.get("severity", "error") == "error"
 
 
-def run_tests(totals, title, options, configuration, prefix=()):
-    """Runs `swift test` without building and adds what happened to `totals`."""
+def run_tests(totals, title, options, configuration, minutes_max, prefix=()):
+    """Runs `swift test` without building and adds what happened to `totals`.
+
+    A run that takes longer than `minutes_max` is ended; what had begun by then counts as failed.
+    """
     say(f"-- {title}")
     with tempfile.TemporaryDirectory(prefix="depot-events-") as folder:
         events = pathlib.Path(folder) / "events.jsonl"
         command = [*prefix, "swift", "test", "-c", configuration, "--skip-build", "--disable-xctest",
                    "--event-stream-output-path", str(events), "--event-stream-version", "0", *options]
-        status = subprocess.run(command, cwd=ROOT, stdout=sys.stderr, env=os.environ).returncode
+        status = _run(command, minutes_max)
         if not events.exists():
             raise Failure(f"{title}: the runner left no record (exit code {status})")
         before = len(totals.failed)
         with open(events) as lines:
             totals.add_events(lines)
-    if status != 0 and len(totals.failed) == before:
+    if status is None:
+        totals.failed.append(f"{title}: not over after {minutes_max} minutes")
+    elif status != 0 and len(totals.failed) == before:
         totals.failed.append(f"{title}: the runner ended with {status}")
+
+
+def _run(command, minutes_max):
+    """The exit code, or None if the time was over."""
+    runner = subprocess.Popen(command, cwd=ROOT, stdout=sys.stderr, env=os.environ, start_new_session=True)
+    try:
+        return runner.wait(minutes_max * 60)
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        # Also when this script is interrupted: the runner has a session of its own and does not hear Ctrl-C.
+        if runner.poll() is None:
+            os.killpg(runner.pid, signal.SIGKILL)
+            runner.wait()
