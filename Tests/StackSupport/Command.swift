@@ -97,6 +97,9 @@ package final class RunningCommand: Sendable {
 
     package var isRunning: Bool { child.isRunning }
 
+    /// What the command has written to its standard output by now.
+    package func outputSoFar() throws -> Data { try Data(contentsOf: files.url("output")) }
+
     /// Waits for the end, which the limit bounds.
     package func result() async throws -> CommandResult {
         let status = await onThread { [child] in child.wait() }

@@ -23,15 +23,19 @@ package final class RunningStack: Sendable {
 
     private let directory: ScratchDirectory
     private let arguments: [String]
+    private let runner: [String]
     private let environment: [String: String]
     private let latest: Mutex<StackDescription?> = .init(nil)
 
     /// Starts a system. The caller calls `down()`.
     /// - Parameters:
     ///   - arguments: Of `Scripts/stack up`, such as `--edges 1`.
+    ///   - runner: A command that runs the script, such as `unshare --user`.
     ///   - environment: `DEPOT_*` for all programs.
-    package static func up(_ arguments: [String], environment: [String: String] = [:]) async throws -> RunningStack {
-        let stack = RunningStack(try ScratchDirectory("stack"), arguments, environment)
+    package static func up(
+        _ arguments: [String], runner: [String] = [], environment: [String: String] = [:]
+    ) async throws -> RunningStack {
+        let stack = RunningStack(try ScratchDirectory("stack"), arguments, runner, environment)
         do {
             try await stack.up()
         } catch {
@@ -41,9 +45,12 @@ package final class RunningStack: Sendable {
         return stack
     }
 
-    private init(_ directory: ScratchDirectory, _ arguments: [String], _ environment: [String: String]) {
+    private init(
+        _ directory: ScratchDirectory, _ arguments: [String], _ runner: [String], _ environment: [String: String]
+    ) {
         self.directory = directory
         self.arguments = arguments
+        self.runner = runner
         self.environment = environment
     }
 
@@ -60,7 +67,7 @@ package final class RunningStack: Sendable {
     package func up(environment: [String: String]? = nil) async throws {
         let script = "\(Self.repository)/Scripts/stack"
         let result = try await Command(
-            [script, "up", "--dir", directory.path, "--programs", Self.programs] + arguments,
+            runner + [script, "up", "--dir", directory.path, "--programs", Self.programs] + arguments,
             environment: environment ?? self.environment, limit: .seconds(300)
         ).run()
         let decoder = JSONDecoder()
@@ -71,6 +78,6 @@ package final class RunningStack: Sendable {
 
     /// Stops everything. The folder goes away with the last reference.
     package func down() async throws {
-        try await Command(["\(Self.repository)/Scripts/stack", "down", "--dir", directory.path]).run()
+        try await Command(runner + ["\(Self.repository)/Scripts/stack", "down", "--dir", directory.path]).run()
     }
 }

@@ -5,9 +5,11 @@ import StackSupport
 
 /// A system for one test that breaks it.
 func withOwnStack(
-    edges: Int, environment: [String: String] = [:], _ body: (RunningStack) async throws -> Void
+    edges: Int, _ arguments: [String] = [], runner: [String] = [], environment: [String: String] = [:],
+    _ body: (RunningStack) async throws -> Void
 ) async throws {
-    let stack = try await RunningStack.up(["--edges", "\(edges)"], environment: environment)
+    let stack = try await RunningStack.up(
+        ["--edges", "\(edges)"] + arguments, runner: runner, environment: environment)
     do {
         try await body(stack)
     } catch {
