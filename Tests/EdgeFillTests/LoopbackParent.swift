@@ -72,6 +72,9 @@ final class LoopbackParent: Sendable {
         url = "http://127.0.0.1:\(UInt16(bigEndian: address.sin_port))/b/v1/blob?a=origin&g=x"
         // Not a task: accept and read block.
         Thread.detachNewThread { [weak self] in
+            // Only here: a descriptor that is closed under this thread's feet may become another parent's listener, and
+            // this thread would take that one's connections.
+            defer { close(listener) }
             while true {
                 let client = accept(listener, nil, nil)
                 guard client >= 0 else { return }
@@ -98,7 +101,6 @@ final class LoopbackParent: Sendable {
         guard let clients else { return }
         for client in clients { shutdown(client, Int32(SHUT_RDWR)) }
         shutdown(listener, Int32(SHUT_RDWR))
-        close(listener)
     }
 
     private func register(_ client: Int32) -> Bool {

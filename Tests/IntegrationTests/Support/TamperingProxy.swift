@@ -34,6 +34,8 @@ final class TamperingProxy: Sendable {
         try #require(isListening)
         endpoint = Endpoint(host: "127.0.0.1", port: UInt16(bigEndian: address.sin_port))
         Thread.detachNewThread { [weak self] in
+            // Only here, so that the number is not somebody else's while this thread still waits on it.
+            defer { Glibc.close(listener) }
             while true {
                 let client = accept(listener, nil, nil)
                 guard client >= 0 else { return }
@@ -47,7 +49,6 @@ final class TamperingProxy: Sendable {
     /// Takes no more connections; those that are open go on until either side ends them.
     func close() {
         shutdown(listener, Int32(SHUT_RDWR))
-        Glibc.close(listener)
     }
 
     var url: String { "http://\(endpoint.authority)" }
