@@ -40,11 +40,6 @@ int64_t clinux_mincore_missing(int descriptor, int64_t offset, int64_t byte_coun
     return missing;
 }
 
-ssize_t clinux_read_resident(int descriptor, void *buffer, size_t byte_count, int64_t offset) {
-    struct iovec vector = {.iov_base = buffer, .iov_len = byte_count};
-    return preadv2(descriptor, &vector, 1, offset, RWF_NOWAIT);
-}
-
 int clinux_open(const char *path, int flags, mode_t permissions) {
     return open(path, flags | O_CLOEXEC, permissions);
 }

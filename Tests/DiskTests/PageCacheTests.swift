@@ -102,43 +102,4 @@ struct PageCacheTests {
         #expect(try sparse.missingPagesByMapping(0..<sizeBytes) == 19_999)
         #expect(try sparse.missingPages(0..<sizeBytes) == 19_999)
     }
-
-    @Test("RWF_NOWAIT does not wait for dropped pages, and returns resident ones whole", .enabled(if: canDrop))
-    func readResident() throws {
-        // A fast device can win the race against the very call that starts the read: one of several must come first.
-        let sawMissing = try (0..<20).contains { _ in
-            try file.adviseDontNeed(0..<0)
-            return try resident(Self.range(1)) == nil
-        }
-        #expect(sawMissing)
-        _ = try file.bytes(Int(Self.pieceBytes), at: Self.pieceBytes)
-        #expect(try resident(Self.range(1)) == [UInt8](repeating: 2, count: Int(Self.pieceBytes)))
-        #expect(try resident((Self.pieceBytes + 5)..<(Self.pieceBytes + 7)) == [2, 2])
-    }
-
-    @Test("RWF_NOWAIT over a resident and a dropped half answers nil, not half", .enabled(if: canDrop))
-    func readHalfResident() throws {
-        let sawMissing = try (0..<20).contains { _ in
-            try file.adviseDontNeed(0..<0)
-            _ = try file.bytes(Int(Self.pieceBytes), at: Self.pieceBytes)
-            let bytes = try resident(Self.pieceBytes..<(3 * Self.pieceBytes))
-            #expect(bytes == nil || bytes?.count == 2 * Int(Self.pieceBytes))
-            return bytes == nil
-        }
-        #expect(sawMissing)
-    }
-
-    @Test("RWF_NOWAIT is short only at the end of the file")
-    func readResidentEnd() throws {
-        let end = 4 * Self.pieceBytes
-        _ = try file.bytes(Int(Self.pieceBytes), at: 3 * Self.pieceBytes)
-        #expect(try resident((end - 3)..<(end + 10)) == [4, 4, 4])
-        #expect(try resident(end..<(end + 10)) == [])
-    }
-
-    private func resident(_ range: Range<Int64>) throws -> [UInt8]? {
-        var bytes = [UInt8](repeating: 0, count: range.count)
-        let count = try bytes.withUnsafeMutableBytes { try file.readResident(into: $0, at: range.lowerBound) }
-        return count.map { Array(bytes.prefix($0)) }
-    }
 }

@@ -129,9 +129,6 @@ final class CacheFixture: Sendable {
                 let count = try bytes.withUnsafeMutableBytes { try cached.file.read(into: $0, at: range.lowerBound) }
                 result += bytes.prefix(count)
                 offset = range.upperBound
-            case .bytes(let bytes):
-                result += bytes
-                offset += Int64(bytes.count)
             case .unchecked(let pieces):
                 await check(pieces, of: cached)
             case .readThrough(let piece):

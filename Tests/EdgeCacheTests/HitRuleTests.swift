@@ -8,7 +8,7 @@ import Testing
 /// The promise of the cache: whatever happens to its files, `.ready` is never said of a wrong byte.
 @Suite("No unverified byte leaves the cache")
 struct HitRuleTests {
-    private static let ways: [CachedBlob.Residency] = [.cachestat, .readResident, .readThrough]
+    private static let ways: [CachedBlob.Residency] = [.pageCache, .readThrough]
     private let blob = TestBlob(byteCount: 5 << 20 | 1234)
 
     private func fixture(_ way: CachedBlob.Residency) throws -> CacheFixture {
@@ -76,18 +76,19 @@ struct HitRuleTests {
         #expect(try await fixture.read((1 << 20)..<(3 << 20), of: cached) == Array(blob.bytes[(1 << 20)..<(3 << 20)]))
     }
 
-    @Test(
-        "pages that left memory are read and hashed once more before they are sent",
-        arguments: [CachedBlob.Residency.cachestat])
-    func evictedPages(way: CachedBlob.Residency) async throws {
-        let fixture = try fixture(way)
+    /// The kernel may take pages out of memory on its own, at any time: counts are lower bounds where they prove a check,
+    /// and far from a whole round where they prove that there was none.
+    @Test("pages that left memory are read and hashed once more before they are sent")
+    func evictedPages() async throws {
+        let fixture = try fixture(.pageCache)
         let cached = try fixture.complete(blob)
         try Intruder.drop(fixture.completePath(blob))
         let before = fixture.counter("depot_edge_checked_pieces_total")
         #expect(try await fixture.read(cached) == blob.bytes)
-        #expect(fixture.counter("depot_edge_checked_pieces_total") - before == blob.pieces.count)
+        let cold = fixture.counter("depot_edge_checked_pieces_total")
+        #expect(cold - before >= blob.pieces.count)
         #expect(try await fixture.read(cached) == blob.bytes)
-        #expect(fixture.counter("depot_edge_checked_pieces_total") - before == blob.pieces.count)
+        #expect(fixture.counter("depot_edge_checked_pieces_total") - cold < blob.pieces.count)
     }
 
     @Test("swapped pieces are found, though each of them is a right piece", arguments: ways)

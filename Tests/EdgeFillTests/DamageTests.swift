@@ -11,7 +11,7 @@ import Testing
 /// Damage to the cache's files while they are served: no client receives it, and the cache heals.
 @Suite("Damage on the edge's disk")
 struct DamageTests {
-    private static let ways: [CachedBlob.Residency] = [.cachestat, .readResident, .readThrough]
+    private static let ways: [CachedBlob.Residency] = [.pageCache, .readThrough]
     private let blob = TestBlob(byteCount: 6 << 20 | 99)
 
     private enum Damage: CaseIterable { case flip, zeros, swap, truncate, grow, unlink, empty }
@@ -79,12 +79,12 @@ struct DamageTests {
         }
     }
 
-    /// By copies that are judged after the copy: with sendfile a moment remains between the look and the sending, and a
+    /// By bytes that are hashed for each reader: with sendfile a moment remains between the look and the sending, and a
     /// test that copies what it was told to send would see it.
     @Test("damage while 16 readers are at it reaches none of them")
     func underLoad() async throws {
         let parent = try LoopbackParent(blob.bytes)
-        let fixture = try FillFixture(blob, parents: [parent]) { $0.residency = .readResident }
+        let fixture = try FillFixture(blob, parents: [parent]) { $0.residency = .readThrough }
         #expect(try await fixture.get() == blob.bytes)
         for damage in [Damage.flip, .zeros, .truncate, .flip, .zeros, .empty, .flip] {
             await committed(fixture)

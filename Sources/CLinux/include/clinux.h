@@ -28,9 +28,6 @@ int clinux_cachestat(int descriptor, uint64_t offset, uint64_t byte_count, struc
 /// no page in. The kernel answers "all there" to who neither owns nor may write the file.
 int64_t clinux_mincore_missing(int descriptor, int64_t offset, int64_t byte_count);
 
-/// preadv2(2) of one buffer with RWF_NOWAIT: EAGAIN when the first byte is not in the page cache.
-ssize_t clinux_read_resident(int descriptor, void *buffer, size_t byte_count, int64_t offset);
-
 /// open(2) with its variadic mode; O_CLOEXEC is always added.
 int clinux_open(const char *path, int flags, mode_t permissions);
 

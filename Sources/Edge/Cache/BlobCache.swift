@@ -25,8 +25,8 @@ package final class BlobCache: Sendable {
         package var reserveBytes: Int64
         /// Blobs to keep open that nobody uses. Each holds one or two descriptors and its piece list.
         package var idleOpenCountMax = 512
-        /// Anything but `.cachestat` is for tests: the cache falls back by itself.
-        package var residency = CachedBlob.Residency.cachestat
+        /// Anything but `.pageCache` is for tests: the cache falls back by itself.
+        package var residency = CachedBlob.Residency.pageCache
         package var bootID = BootID.current()
 
         package init(directory: String, bytesMax: Int64, reserveBytes: Int64) {

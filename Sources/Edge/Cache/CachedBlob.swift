@@ -22,19 +22,15 @@ import Telemetry
 package final class CachedBlob: Sendable {
     /// How the page cache is asked.
     package enum Residency: Sendable, Equatable {
-        /// cachestat(2), where the kernel has it; then the second way, then the third.
-        case cachestat
-        /// preadv2(2) with RWF_NOWAIT into a buffer, and that buffer is what is sent.
-        case readResident
-        /// Neither exists: each piece is read and hashed on the pool for each reader.
+        /// cachestat(2), or mincore(2) where the kernel lacks it; the other way where neither tells.
+        case pageCache
+        /// Not at all: each piece is read and hashed on the pool for each reader, and those bytes are sent.
         case readThrough
     }
 
     package enum WindowState: Sendable {
         /// A prefix of the window: on disk, checked, and in memory now. Not empty.
         case ready(Range<Int64>)
-        /// The bytes of a prefix of the window, checked. Not empty.
-        case bytes([UInt8])
         /// On disk, to be hashed before use: `check`.
         case unchecked(Range<Int>)
         /// On disk, to be read by `readChecked`, whose bytes are the ones to send.
@@ -61,8 +57,6 @@ package final class CachedBlob: Sendable {
         var isComplete: Bool
     }
 
-    /// Bytes that one window of `readResident` copies.
-    static let copiedBytesMax: Int64 = 512 << 10
     /// Pieces whose write-back is started together.
     private static let writebackPieces = 8
 
@@ -140,10 +134,10 @@ package final class CachedBlob: Sendable {
 
     private func inspect(_ window: Range<Int64>, _ touched: Range<Int>, _ ticket: PieceMarks.Ticket) -> WindowState {
         do throws(DiskError) {
-            if environment.residency == .cachestat, let missingCount = try file.missingPages(window) {
-                return try inspectPages(window, touched, missingCount: missingCount, ticket)
+            guard let missingCount = try file.missingPages(window) else {
+                return .readThrough(piece: touched.lowerBound)
             }
-            return try copyResident(window, ticket)
+            return try inspectPages(window, touched, missingCount: missingCount, ticket)
         } catch {
             return markLost("\(error)")
         }
@@ -166,34 +160,6 @@ package final class CachedBlob: Sendable {
         guard status.sizeBytes == fileBytes else { return markLost("size is \(status.sizeBytes)") }
         let survey = judge(status, ticket, leftMemory: left, touched)
         return Self.answer(survey, window)
-    }
-
-    /// The way without cachestat: the bytes are copied if all of them are in memory, and judged after the copy.
-    private func copyResident(_ window: Range<Int64>, _ ticket: PieceMarks.Ticket) throws(DiskError) -> WindowState {
-        let window = window.lowerBound..<min(window.upperBound, window.lowerBound + Self.copiedBytesMax)
-        let touched = Self.pieces(in: window)
-        let byteCount = Int(window.upperBound - window.lowerBound)
-        var copiedCount: Int? = 0
-        var failure: DiskError?
-        let bytes = [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, initializedCount in
-            do throws(DiskError) {
-                copiedCount = try file.readResident(
-                    into: UnsafeMutableRawBufferPointer(buffer), at: window.lowerBound)
-            } catch {
-                failure = error
-            }
-            initializedCount = failure == nil ? copiedCount ?? 0 : 0
-        }
-        if failure?.errno == EOPNOTSUPP { return .readThrough(piece: touched.lowerBound) }
-        if let failure { throw failure }
-        let status = try file.status()
-        guard status.sizeBytes == fileBytes, copiedCount == nil || copiedCount == byteCount else {
-            return markLost("size is \(status.sizeBytes)")
-        }
-        let survey = judge(status, ticket, leftMemory: copiedCount == nil ? Array(touched) : [], touched)
-        guard case .checked(let count) = survey else { return Self.answer(survey, window) }
-        let end = min(window.upperBound, pieces.range(of: touched.lowerBound + count - 1).upperBound)
-        return .bytes(end == window.upperBound ? bytes : Array(bytes.prefix(Int(end - window.lowerBound))))
     }
 
     private func judge(

@@ -218,9 +218,6 @@ package final class BlobReader: Sendable {
         case .ready(let range):
             serve(fill, blob, ask, checkAheadFrom: Int(range.upperBound / PieceList.pieceBytes))
             return .done(.ready(.file(blob.file, range)))
-        case .bytes(let bytes):
-            serve(fill, blob, ask, checkAheadFrom: ask.piece + 1)
-            return .done(.ready(.bytes(bytes)))
         case .unchecked(let pieces):
             let ahead = pieces.lowerBound..<min(ask.endPiece, pieces.lowerBound + Self.checkedAheadPieces)
             do throws(CacheError) {

@@ -65,39 +65,6 @@ extension File {
         return Int(count)
     }
 
-    /// Reads what is in memory, by preadv2(2) with RWF_NOWAIT. Does not wait for the disk.
-    ///
-    /// That bytes come back does not prove that they lay in memory before: a call that meets a missing page starts to
-    /// read it, and on a fast device the page arrives in time for the same call (3 of 750 reads of 4 KiB on a virtual
-    /// disk). So check what this returns, however often the file was checked before; `missingPages` has no such gap.
-    ///
-    /// - Returns: Bytes read, fewer than the buffer holds only at the end of the file; `nil` if a page was missing.
-    /// - Throws: EOPNOTSUPP on a file system without RWF_NOWAIT, where only `read` on a pool helps.
-    package func readResident(
-        into buffer: UnsafeMutableRawBufferPointer,
-        at offset: Int64
-    ) throws(DiskError) -> Int? {
-        guard let count = try readNoWait(buffer, at: offset) else { return nil }
-        if count == buffer.count { return count }
-        // Short: at the end of the file, or before a missing page?
-        let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[count...])
-        return try readNoWait(rest, at: offset + Int64(count)) == 0 ? count : nil
-    }
-
-    private func readNoWait(
-        _ buffer: UnsafeMutableRawBufferPointer,
-        at offset: Int64
-    ) throws(DiskError) -> Int? {
-        do throws(DiskError) {
-            return try system(.preadv2, path) {
-                clinux_read_resident(descriptor, buffer.baseAddress, buffer.count, offset)
-            }
-        } catch {
-            if error.errno == EAGAIN { return nil }
-            throw error
-        }
-    }
-
     /// Switches read-ahead off for this descriptor: only pages that are read come into memory.
     package func adviseRandom() throws(DiskError) {
         try advise(0..<0, POSIX_FADV_RANDOM)

@@ -23,6 +23,6 @@ func system<Result: FixedWidthInteger & SignedInteger>(
 /// `DEPOT_FAILPOINT`.
 package enum SystemCall: String, CaseIterable, Sendable {
     case cachestat, fadvise, fallocate, fchmod, fdatasync, fstat, fsync, ftruncate, link, mincore, mkdir, open, opendir
-    case pread, preadv2, pwrite, readdir, rename, stat, statvfs, unlink
+    case pread, pwrite, readdir, rename, stat, statvfs, unlink
     case syncFileRange = "sync_file_range"
 }
