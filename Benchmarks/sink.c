@@ -62,8 +62,8 @@ static int dial(void) {
 static int send_request(struct connection *c) {
     if ((request_limit >= 0 && requests_sent >= request_limit) || now() >= deadline) return 0;
     char request[HEAD_BYTES_MAX];
-    int length = snprintf(request, sizeof request, "%s %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", method,
-                          targets[next_target++ % target_count], host, headers);
+    int length = snprintf(request, sizeof request, "%s %s HTTP/1.1\r\nHost: %s:%d\r\n%s\r\n", method,
+                          targets[next_target++ % target_count], host, ntohs(address.sin_port), headers);
     c->body_left = -1;
     c->head_length = 0;
     c->began = now();

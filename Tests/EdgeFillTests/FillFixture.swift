@@ -98,13 +98,20 @@ final class ManualTiming: Sendable {
         return timing
     }
 
+    /// Lets the time pass until no idle fill waits for readers any more.
     func endGrace() {
-        let bodies = waiting.withLock { waiting in
-            defer { waiting = [] }
-            return waiting
+        while true {
+            let bodies = waiting.withLock { waiting in
+                defer { waiting = [] }
+                return waiting
+            }
+            guard !bodies.isEmpty else { return }
+            for body in bodies { body() }
         }
-        for body in bodies { body() }
     }
+
+    /// Idle fills that wait for readers.
+    var waitingCount: Int { waiting.withLock { $0.count } }
 }
 
 /// One edge: cache, fetcher, fills, and a blob that its parents have.

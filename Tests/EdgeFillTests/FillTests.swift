@@ -37,6 +37,24 @@ struct FillTests {
         #expect(fixture.counter("depot_edge_checked_pieces_total") == 0, "what was written is in memory and checked")
     }
 
+    @Test("a fill without readers waits with one timer; one whose blob is complete does not wait at all")
+    func idleTimers() async throws {
+        let blob = TestBlob(byteCount: 9 << 20)
+        let parent = try LoopbackParent(blob.bytes)
+        let fixture = try FillFixture(blob, parents: [parent])
+        for _ in 0..<20 { _ = try await fixture.get(0..<mebibyte) }
+        #expect(fixture.clock.waitingCount == 1)
+        fixture.clock.endGrace()
+        let last = fixture.reader()
+        #expect(try await last.read(0..<blob.sizeBytes) == blob.bytes)
+        let cached = try #require(fixture.cache.openedBlob(blob.digest, sizeBytes: blob.sizeBytes))
+        while !cached.isComplete { await Task.yield() }
+        fixture.cache.release(cached)
+        last.close()
+        #expect(fixture.clock.waitingCount == 0)
+        #expect(parent.sentBytes == blob.bytes.count)
+    }
+
     @Test("64 readers of one cold blob cause one fetch of each byte and one question for parents")
     func herd() async throws {
         let blob = TestBlob(byteCount: 20 << 20 | 5)

@@ -41,8 +41,9 @@ final class Fill: Sendable {
         var held: [Int: [UInt8]] = [:]
         var fetches: [FillPlan.FetchID: ChunkFetch] = [:]
         var hasEnded = false
-        /// Moves when the fill becomes idle, so that an old timer does not end a newer wait.
+        /// Moves when the fill becomes idle: a timer that finds it moved waits once more.
         var idleCount = 0
+        var hasTimer = false
     }
 
     let name: BlobName
@@ -276,18 +277,32 @@ final class Fill: Sendable {
         if attempt == 0 { start() } else { engine.timing.after(engine.timing.pause(beforeAttempt: attempt), start) }
     }
 
+    /// A blob that is complete needs no fill: its readers find the file. One that is not keeps its fill, with the parents
+    /// it knows, for clients that come right back for the next chunk. One timer at a time: they may come a thousand times
+    /// a second.
     private func becameIdle() {
-        let idleCount = state.withLock { state in
+        let (isOver, needsTimer) = state.withLock { state in
+            guard state.plan.isIdle, !state.hasEnded else { return (false, false) }
             state.idleCount += 1
-            return state.idleCount
+            state.hasEnded = state.blob?.isComplete ?? false
+            defer { state.hasTimer = true }
+            return (state.hasEnded, !state.hasTimer)
         }
+        if isOver { engine.ended(self) } else if needsTimer { waitForReaders() }
+    }
+
+    private func waitForReaders() {
+        let idleCount = state.withLock { $0.idleCount }
         engine.timing.after(engine.timing.grace) { [self] in
-            let isOver = state.withLock { state in
-                guard state.idleCount == idleCount, state.plan.isIdle, !state.hasEnded else { return false }
-                state.hasEnded = true
-                return true
+            let (isOver, isIdleAgain) = state.withLock { state in
+                guard state.plan.isIdle, !state.hasEnded else {
+                    state.hasTimer = false
+                    return (false, false)
+                }
+                state.hasEnded = state.idleCount == idleCount
+                return (state.hasEnded, !state.hasEnded)
             }
-            if isOver { engine.ended(self) }
+            if isOver { engine.ended(self) } else if isIdleAgain { waitForReaders() }
         }
     }
 
