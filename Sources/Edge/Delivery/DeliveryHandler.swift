@@ -60,7 +60,8 @@ package final class DeliveryHandler: ChannelInboundHandler {
     private struct Running {
         let exchange: DeliveryHead.Exchange
         let method: String
-        let path: String
+        /// With its query: the access record drops that.
+        let target: String
         let startNanoseconds: UInt64
         var link: Link?
         var part: Range<Int64>?
@@ -133,7 +134,7 @@ package final class DeliveryHandler: ChannelInboundHandler {
         running = Running(
             exchange: DeliveryHead.Exchange(
                 requestID: RequestID(), keepsAlive: false, isHTTP10: false, nowSeconds: HTTPDate.now),
-            method: "-", path: "-", startNanoseconds: DispatchTime.now().uptimeNanoseconds)
+            method: "-", target: "-", startNanoseconds: DispatchTime.now().uptimeNanoseconds)
         let refusal =
             error == .headerOverflow
             ? DeliveryPlan.Refusal(status: 431, message: "the header is too large", closes: true)
@@ -172,7 +173,7 @@ package final class DeliveryHandler: ChannelInboundHandler {
                 isHTTP10: head.version == .http1_0,
                 nowSeconds: now),
             method: head.method.rawValue,
-            path: String(head.uri.prefix { $0 != "?" }),
+            target: head.uri,
             startNanoseconds: DispatchTime.now().uptimeNanoseconds)
         switch plan {
         case .refuse(let refusal):
@@ -443,7 +444,7 @@ package final class DeliveryHandler: ChannelInboundHandler {
         environment.accessLog?.log(
             AccessRecord(
                 method: ended.method,
-                target: ended.path,
+                target: ended.target,
                 status: ended.status,
                 bytes: ended.sentBytes,
                 duration: .nanoseconds(

@@ -58,7 +58,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
                 Exchanges.Exchange(
                     requestID: requestID,
                     method: head.method.rawValue,
-                    path: String(head.uri.prefix { $0 != "?" }),
+                    path: String(RawTarget(head.uri).path),
                     startNanoseconds: DispatchTime.now().uptimeNanoseconds,
                     expectsContinue: head.version == .http1_1
                         && head.headers[canonicalForm: "expect"].contains { $0.lowercased() == "100-continue" }))
