@@ -42,9 +42,10 @@ extension Integration.OneSystem {
             arguments: [
                 ("POST", "/v2/", "GET, HEAD"),
                 ("PUT", "/v2/demo/paths/tags/list", "GET"),
-                ("PATCH", "/v2/demo/paths/manifests/x", "GET, HEAD, PUT"),
-                ("POST", "/v2/demo/paths/manifests/x", "GET, HEAD, PUT"),
-                ("PUT", "/v2/demo/paths/blobs/\(digest)", "GET, HEAD"),
+                ("PATCH", "/v2/demo/paths/manifests/x", "GET, HEAD, PUT, DELETE"),
+                ("POST", "/v2/demo/paths/manifests/x", "GET, HEAD, PUT, DELETE"),
+                ("PUT", "/v2/demo/paths/blobs/\(digest)", "GET, HEAD, DELETE"),
+                ("POST", "/v2/demo/paths/referrers/\(digest)", "GET"),
                 ("GET", "/v2/demo/paths/blobs/uploads/", "POST"),
                 ("TRACE", "/v2/", "GET, HEAD"),
             ])

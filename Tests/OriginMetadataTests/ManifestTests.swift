@@ -135,10 +135,15 @@ struct ManifestTests {
         let subject = Fixture.digest(0x77)
         let body = Fixture.image(config: config, layers: [], subject: subject)
         #expect(try await fixture.put(manifest, body: body) == .stored)
-        let found = try await database.referrers(repositoryID: fixture.repositoryID, subject: subject)
+        func referrers(_ repositoryID: Int64, limit: Int = 10) async throws -> [ReferrerRecord] {
+            try await database.referrers(
+                repositoryID: repositoryID, subject: subject, limit: limit, annotationBytesMax: 1000)
+        }
+        let found = try await referrers(fixture.repositoryID)
         #expect(found.map(\.digest) == [manifest])
-        #expect(found.first?.subject == subject)
-        #expect(try await database.referrers(repositoryID: fixture.otherID, subject: subject).isEmpty)
+        #expect(found.first?.sizeBytes == Int64(body.count))
+        #expect(try await referrers(fixture.otherID).isEmpty)
+        #expect(try await referrers(fixture.repositoryID, limit: 0).isEmpty)
     }
 
     @Test("tags come in the order of their bytes, pages do not overlap, and prefixes do not confuse them")
@@ -176,8 +181,11 @@ struct ManifestTests {
         #expect(try await database.deleteTag(repositoryID: fixture.repositoryID, a))
         #expect(try await !database.deleteTag(repositoryID: fixture.repositoryID, a))
         #expect(try await database.manifest(repositoryID: fixture.repositoryID, digest: manifest) != nil)
-        #expect(try await database.deleteManifest(repositoryID: fixture.repositoryID, digest: manifest))
-        #expect(try await !database.deleteManifest(repositoryID: fixture.repositoryID, digest: manifest))
+        for expected in [ManifestDeletion.deleted, .unknown] {
+            let outcome = try await database.deleteManifest(
+                repositoryID: fixture.repositoryID, digest: manifest, keepsChildren: true)
+            #expect(outcome == expected)
+        }
         #expect(try await database.tags(repositoryID: fixture.repositoryID, after: nil, limit: 10).isEmpty)
     }
 }

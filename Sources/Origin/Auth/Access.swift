@@ -27,6 +27,11 @@ package struct Scope: Sendable, Hashable {
     }
 }
 
+/// The scope of the list of repositories, as clients write it (distribution, "Token Scope Documentation").
+package enum CatalogScope {
+    package static let text = "registry:catalog:*"
+}
+
 /// Who presented a credential: one stored token and what it stands for.
 package struct Identity: Sendable, Hashable {
     package let tokenID: Int64
@@ -70,10 +75,13 @@ package struct Principal: Sendable {
     /// `nil`: the token itself was presented (Basic) and carries all rights of the identity.
     /// Otherwise a registry token was, and only its scopes count.
     package let grantedScopes: [Scope]?
+    /// Whether it may list repositories: of a registry token, if that was asked for.
+    package let listsCatalog: Bool
 
-    package init(identity: Identity, grantedScopes: [Scope]?) {
+    package init(identity: Identity, grantedScopes: [Scope]?, listsCatalog: Bool) {
         self.identity = identity
         self.grantedScopes = grantedScopes
+        self.listsCatalog = listsCatalog
     }
 
     /// Whether the registry token, if one was presented, covers the action.

@@ -46,12 +46,12 @@ package final class AuthService: Sendable {
     ///
     /// - Parameters:
     ///   - authorization: All values of the header; more than one is refused.
-    ///   - needs: What the request wants to do; named in the challenge, since clients ask for what it names.
+    ///   - needs: The scope of what the request wants to do; named in the challenge, since clients ask for what it names.
     /// - Throws: `AuthRefusal` of kind malformed, unauthorized (with challenge), unavailable.
     package func authenticate(
         authorization: [String],
         target: RegistryHost,
-        needs: Scope? = nil
+        needs: String? = nil
     ) async throws(AuthRefusal) -> Principal {
         guard let header = authorization.first else {
             throw AuthRefusal(.unauthorized, "authentication required", challenge: target.challenge(scope: needs))
@@ -64,7 +64,7 @@ package final class AuthService: Sendable {
                 if let userName, userName != PresentedCredential.userName {
                     logger.notice("valid token presented with another user name than x-token")
                 }
-                return Principal(identity: identity, grantedScopes: nil)
+                return Principal(identity: identity, grantedScopes: nil, listsCatalog: true)
             case .registryToken(let text):
                 return try await principal(ofRegistryToken: text, service: target.service)
             case nil:
@@ -133,7 +133,8 @@ package final class AuthService: Sendable {
         }
         guard let record else { throw .invalid }
         try checkUsable(record)
-        return Principal(identity: Identity(record), grantedScopes: verified.scopes)
+        return Principal(
+            identity: Identity(record), grantedScopes: verified.scopes, listsCatalog: verified.listsCatalog)
     }
 
     private func checkUsable(_ record: TokenRecord) throws(CredentialFault) {
@@ -155,7 +156,8 @@ package final class AuthService: Sendable {
         action: Action
     ) async throws(AuthRefusal) -> (principal: Principal, organization: Organization) {
         let needs = Scope(organization: slug, name: repository, actions: Self.challengedActions(for: action))
-        let principal = try await authenticate(authorization: authorization, target: target, needs: needs)
+        let principal = try await authenticate(
+            authorization: authorization, target: target, needs: needs.text(on: target))
         guard let organization = try await organization(slug: slug) else { throw Self.invisible }
         try authorize(principal, organization: organization, repository: repository, action: action, target: target)
         return (principal, organization)
@@ -189,8 +191,26 @@ package final class AuthService: Sendable {
             throw AuthRefusal(
                 .unauthorized,
                 "the registry token does not cover this action",
-                challenge: target.challenge(scope: needs, error: .insufficientScope))
+                challenge: target.challenge(scope: needs.text(on: target), error: .insufficientScope))
         }
+    }
+
+    /// The identity whose repositories may be listed on this host.
+    ///
+    /// - Throws: `AuthRefusal` of kind malformed, unauthorized (with challenge), unavailable.
+    package func admitToCatalog(
+        authorization: [String],
+        target: RegistryHost
+    ) async throws(AuthRefusal) -> Identity {
+        let principal = try await authenticate(
+            authorization: authorization, target: target, needs: CatalogScope.text)
+        guard principal.listsCatalog else {
+            throw AuthRefusal(
+                .unauthorized,
+                "the registry token does not cover the list of repositories",
+                challenge: target.challenge(scope: CatalogScope.text, error: .insufficientScope))
+        }
+        return principal.identity
     }
 
     /// What a challenge asks for. A client that pushes also has to look: it would be sent back a second time.
@@ -219,6 +239,7 @@ package final class AuthService: Sendable {
     package func issueToken(
         for identity: Identity,
         scopes: [Scope],
+        listsCatalog: Bool = false,
         service: String
     ) async throws -> SignedJWT {
         var granted: [Scope] = []
@@ -230,7 +251,8 @@ package final class AuthService: Sendable {
             }
         }
         return try await tokens.issue(
-            to: identity, scopes: granted, service: service, atUnixSeconds: clock.unixSeconds)
+            to: identity, scopes: granted, listsCatalog: listsCatalog, service: service,
+            atUnixSeconds: clock.unixSeconds)
     }
 
     // MARK: Remembering

@@ -39,7 +39,16 @@ struct RegistryClaims: JWTPayload {
     }
 }
 
+extension RegistryClaims {
+    /// Whether the list of repositories was granted.
+    var listsCatalog: Bool {
+        access.contains { $0.type == "registry" && $0.name == "catalog" && $0.actions.contains("*") }
+    }
+}
+
 extension RegistryClaims.Access {
+    static let catalog = Self(type: "registry", name: "catalog", actions: ["*"])
+
     init(_ scope: Scope) {
         type = "repository"
         name = "\(scope.organization.text)/\(scope.name.text)"

@@ -37,9 +37,10 @@ package struct RegistryHost: Sendable, Hashable {
     }
 
     /// `Bearer realm="…",service="…"[,scope="…"][,error="…"]`: RFC 6750 §3 with docker's token parameters.
-    package func challenge(scope: Scope? = nil, error: ChallengeError? = nil) -> String {
+    /// - Parameter scope: As `Scope.text(on:)` writes it for this host.
+    package func challenge(scope: String? = nil, error: ChallengeError? = nil) -> String {
         var text = "Bearer realm=\"\(realm)\",service=\"\(service)\""
-        if let scope { text += ",scope=\"\(scope.text(on: self))\"" }
+        if let scope { text += ",scope=\"\(scope)\"" }
         if let error { text += ",error=\"\(error.rawValue)\"" }
         return text
     }

@@ -18,6 +18,7 @@ package struct VerifiedJWT: Sendable {
     package let tokenID: Int64
     package let service: String
     package let scopes: [Scope]
+    package let listsCatalog: Bool
     let notBeforeUnixSeconds: Int64
     let expiresAtUnixSeconds: Int64
 
@@ -89,6 +90,7 @@ package struct RegistryTokens: Sendable {
     package func issue(
         to identity: Identity,
         scopes: [Scope],
+        listsCatalog: Bool = false,
         service: String,
         atUnixSeconds now: Int64
     ) async throws -> SignedJWT {
@@ -101,7 +103,7 @@ package struct RegistryTokens: Sendable {
             nbf: now,
             exp: now + Self.lifetimeSeconds,
             tid: identity.tokenID,
-            access: scopes.map(RegistryClaims.Access.init))
+            access: scopes.map(RegistryClaims.Access.init) + (listsCatalog ? [.catalog] : []))
         let token = try await keys.sign(claims, kid: JWKIdentifier(string: currentKeyID))
         return SignedJWT(token: token, expiresInSeconds: Self.lifetimeSeconds, issuedAtUnixSeconds: now)
     }
@@ -117,6 +119,7 @@ package struct RegistryTokens: Sendable {
             tokenID: claims.tid,
             service: claims.aud,
             scopes: claims.scopes,
+            listsCatalog: claims.listsCatalog,
             notBeforeUnixSeconds: claims.nbf,
             expiresAtUnixSeconds: claims.exp)
     }

@@ -72,7 +72,8 @@ package struct TokenEndpoint: RouteGroup {
         }
         let scopes = try asked.scopes(on: service)
         let identity = try await identity(asked.credential, authorization: authorization, service: service)
-        let issued = try await auth.issueToken(for: identity, scopes: scopes, service: service.service)
+        let issued = try await auth.issueToken(
+            for: identity, scopes: scopes, listsCatalog: asked.asksForCatalog, service: service.service)
         let issuedAt = Date(timeIntervalSince1970: Double(issued.issuedAtUnixSeconds)).formatted(.iso8601)
         let body = JSONValue.object([
             JSONMember(name: "token", value: .string(issued.token)),

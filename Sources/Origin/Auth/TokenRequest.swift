@@ -82,6 +82,9 @@ package struct TokenRequest: Sendable, Equatable {
         return order.map { Scope(organization: $0.organization, name: $0.name, actions: actions[$0] ?? []) }
     }
 
+    /// Whether the list of repositories is asked for.
+    package var asksForCatalog: Bool { scopeTexts.contains(CatalogScope.text) }
+
     private static func scope(_ text: String, on host: RegistryHost) throws(Fault) -> Scope? {
         let malformed = Fault(code: .unsupported, message: "a scope must read TYPE:NAME:ACTIONS")
         // A name may hold a colon, in `HOST:PORT/…`; the type and the actions may not.

@@ -51,6 +51,27 @@ extension Database {
         }
     }
 
+    /// Takes a blob out of a repository. Its bytes stay, and so do the links of others. Other origins learn of it by the
+    /// change sequence.
+    package func unlinkBlob(
+        _ digest: Digest,
+        inRepository repositoryID: Int64
+    ) async throws(DatabaseError) -> BlobUnlinking {
+        do throws(DatabaseError) {
+            return try await transaction { session throws(DatabaseError) in
+                let rows = try session.query(
+                    "DELETE FROM repository_blobs WHERE repository_id = $1 AND digest = $2",
+                    .int8(repositoryID), .digest(digest))
+                guard rows.affectedCount == 1 else { return .unknown }
+                try session.appendChange(kind: "blob", subject: "\(repositoryID)/\(digest)")
+                return .unlinked
+            }
+        } catch {
+            guard case .foreignKeyViolation = error.kind else { throw error }
+            return .inUse
+        }
+    }
+
     /// Links a blob of one repository into another. Rights are the caller's business.
     /// - Returns: `false` if the source does not hold it.
     package func mountBlob(
@@ -72,6 +93,14 @@ extension Database {
             return true
         }
     }
+}
+
+package enum BlobUnlinking: Sendable, Hashable {
+    case unlinked
+    /// The repository does not hold it.
+    case unknown
+    /// A manifest of the repository names it.
+    case inUse
 }
 
 extension Session {

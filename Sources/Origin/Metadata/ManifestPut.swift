@@ -117,14 +117,16 @@ extension Session {
         // A body that does not name its media type can be pushed again under another one.
         try query(
             """
-            INSERT INTO manifests AS m (repository_id, digest, media_type, body, artifact_type, subject_digest)
-            VALUES ($1, $2, $3, $4, $5, $6)
+            INSERT INTO manifests AS m
+                (repository_id, digest, media_type, body, artifact_type, subject_digest, annotations)
+            VALUES ($1, $2, $3, $4, $5, $6, $7)
             ON CONFLICT (repository_id, digest) DO UPDATE
             SET media_type = excluded.media_type, artifact_type = excluded.artifact_type
             WHERE m.media_type <> excluded.media_type
             """,
             .int8(repositoryID), .digest(digest), .text(document.mediaType), .bytea(body),
-            .text(document.referrerArtifactType), .digest(document.subject?.digest))
+            .text(document.referrerArtifactType), .digest(document.subject?.digest),
+            .bytea(document.referrerAnnotations))
     }
 
     fileprivate func upsertReferences(
@@ -180,4 +182,12 @@ extension Rows {
 extension ManifestDocument {
     /// What a referrers list shows: an image without a type of its own is known by its config's media type.
     fileprivate var referrerArtifactType: String? { artifactType ?? config?.mediaType }
+
+    /// What a referrers list shows besides; `nil` for a manifest that is no referrer or has none.
+    fileprivate var referrerAnnotations: [UInt8]? {
+        guard subject != nil, !annotations.isEmpty else { return nil }
+        return JSONValue.object(
+            annotations.sorted { $0.key < $1.key }.map { JSONMember(name: $0.key, value: .string($0.value)) }
+        ).encode()
+    }
 }

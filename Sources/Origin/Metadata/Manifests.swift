@@ -56,28 +56,38 @@ extension Database {
         }
     }
 
-    /// Manifests that point at `subject`, which need not be there, in the order of their digests.
-    package func referrers(repositoryID: Int64, subject: Digest) async throws(DatabaseError) -> [ManifestRecord] {
-        try await run { session throws(DatabaseError) in
-            var records: [ManifestRecord] = []
-            let rows = try session.query(
-                """
-                SELECT digest, media_type, body, artifact_type, subject_digest
-                FROM manifests WHERE repository_id = $1 AND subject_digest = $2 ORDER BY digest
-                """,
-                .int8(repositoryID), .digest(subject))
-            for row in rows { records.append(try ManifestRecord(row)) }
-            return records
-        }
-    }
-
     /// Deletes a manifest and the tags that point at it. Its blobs stay.
-    /// - Returns: `false` if it was not there.
-    package func deleteManifest(repositoryID: Int64, digest: Digest) async throws(DatabaseError) -> Bool {
-        try await run { session throws(DatabaseError) in
+    /// - Parameter keepsChildren: Whether a manifest that an index of the repository names stays.
+    package func deleteManifest(
+        repositoryID: Int64,
+        digest: Digest,
+        keepsChildren: Bool
+    ) async throws(DatabaseError) -> ManifestDeletion {
+        try await transaction { session throws(DatabaseError) in
+            // The lock first, the look after it: an index that is being pushed holds the row, or waits and then misses it.
+            let locked = try session.query(
+                "SELECT FROM manifests WHERE repository_id = $1 AND digest = $2 FOR UPDATE",
+                .int8(repositoryID), .digest(digest))
+            guard !locked.isEmpty else { return .unknown }
+            if keepsChildren {
+                let indexes = try session.query(
+                    """
+                    SELECT manifest_digest FROM manifest_references
+                    WHERE repository_id = $1 AND digest = $2 AND kind = 'child' ORDER BY manifest_digest LIMIT 1
+                    """,
+                    .int8(repositoryID), .digest(digest))
+                if let row = indexes.first { return .needed(by: try row[0]) }
+            }
             try session.query(
-                "DELETE FROM manifests WHERE repository_id = $1 AND digest = $2", .int8(repositoryID), .digest(digest)
-            ).affectedCount == 1
+                "DELETE FROM manifests WHERE repository_id = $1 AND digest = $2", .int8(repositoryID), .digest(digest))
+            return .deleted
         }
     }
+}
+
+package enum ManifestDeletion: Sendable, Hashable {
+    case deleted
+    case unknown
+    /// An index of the repository names it.
+    case needed(by: Digest)
 }

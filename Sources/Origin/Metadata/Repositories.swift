@@ -46,6 +46,35 @@ extension Database {
     }
 }
 
+extension Database {
+    /// Names of repositories as `ORGANIZATION/NAME`, in the order of their bytes.
+    ///
+    /// - Parameters:
+    ///   - organizationID: Only those of this organization; `nil`: all.
+    ///   - last: Only those after this text, which need not be a name.
+    ///   - limit: At most so many; not negative.
+    package func repositoryNames(
+        organizationID: Int64?,
+        after last: String?,
+        limit: Int
+    ) async throws(DatabaseError) -> [String] {
+        try await run { session throws(DatabaseError) in
+            // Slug and name together: `a-b/x` sorts before `a/x`, though `a` sorts before `a-b`.
+            let rows = try session.query(
+                """
+                SELECT o.slug || '/' || r.name AS path
+                FROM repositories r JOIN organizations o ON o.id = r.organization_id
+                WHERE ($1::bigint IS NULL OR r.organization_id = $1) AND o.slug || '/' || r.name > $2
+                ORDER BY path LIMIT $3
+                """,
+                .int8(organizationID), .text(last ?? ""), .int8(Int64(limit)))
+            var names: [String] = []
+            for row in rows { names.append(try row[0]) }
+            return names
+        }
+    }
+}
+
 extension Session {
     fileprivate func repository(
         organizationID: Int64,

@@ -8,6 +8,7 @@ import OCI
 import OriginBlobStore
 import OriginEdgeControl
 import OriginHTTP
+import OriginMetadata
 import Telemetry
 
 /// distribution-spec 1.1, "Pulling blobs" and "Checking if content exists".
@@ -33,6 +34,21 @@ extension RegistryAPI {
     func headBlob(_ digestText: Substring, _ request: RegistryRequest) async throws -> Response {
         let (digest, blob, _) = try await knownBlob(digestText, request)
         return .empty(.ok, headers: Self.blobHeaders(digest), contentLength: blob.sizeBytes)
+    }
+
+    /// Takes the blob out of this repository: at once for this origin, within 2 s for the others. Links that were handed
+    /// out before hold until they expire.
+    /// Spec: distribution-spec 1.1, "Deleting Blobs".
+    func deleteBlob(_ digestText: Substring, _ request: RegistryRequest) async throws -> Response {
+        guard let digest = Digest(digestText) else { throw OCIFailure.digestInvalid }
+        let repositoryID = try await existingRepository(request)
+        let outcome = try await database.unlinkBlob(digest, inRepository: repositoryID)
+        index.forget(digest, in: repositoryID)
+        switch outcome {
+        case .unlinked: return .empty(.accepted)
+        case .unknown: throw OCIFailure.blobUnknown
+        case .inUse: throw OCIFailure.blobInUse
+        }
     }
 
     private func knownBlob(

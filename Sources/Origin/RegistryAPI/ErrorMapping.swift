@@ -40,6 +40,7 @@ extension OCIFailure {
     static let digestInvalid = OCIFailure(
         .badRequest, .digestInvalid, "exactly one digest is needed, as sha256:HEX or sha512:HEX in lower case")
     static let blobUnknown = OCIFailure(.notFound, .blobUnknown, "blob unknown to registry")
+    static let blobInUse = OCIFailure(.methodNotAllowed, .unsupported, "a manifest of this repository uses the blob")
     static let uploadUnknown = OCIFailure(.notFound, .blobUploadUnknown, "blob upload unknown to registry")
     static let chunkRangeInvalid = OCIFailure(
         .badRequest, .blobUploadInvalid, "Content-Range of a chunk is START-END, both inclusive")
@@ -103,7 +104,12 @@ extension OCIFailure {
 
     static let manifestUnknown = OCIFailure(.notFound, .manifestUnknown, "manifest unknown to registry")
     static let tagInvalid = OCIFailure(.badRequest, .manifestInvalid, "invalid tag")
-    static let pageInvalid = OCIFailure(.badRequest, .unsupported, "n is one decimal number, last is one tag")
+    static let pageInvalid = OCIFailure(
+        .badRequest, .unsupported, "n is one decimal number, last is one item of the list")
+
+    static func manifestNeeded(by index: Digest) -> OCIFailure {
+        OCIFailure(.forbidden, .denied, "index \(index) needs this manifest, and this organization keeps indexes whole")
+    }
 
     static func manifestTooLarge(bytesMax: Int) -> OCIFailure {
         OCIFailure(.contentTooLarge, .sizeInvalid, "manifests may have at most \(bytesMax) bytes")

@@ -8,7 +8,8 @@ import OCI
 import OriginHTTP
 import OriginMetadata
 
-/// distribution-spec 1.1, "Pulling manifests" and "Pushing manifests". The bytes pushed are the bytes pulled.
+/// distribution-spec 1.1, "Pulling manifests", "Pushing manifests" and "Content Management". The bytes pushed are the
+/// bytes pulled.
 extension RegistryAPI {
     func getManifest(_ referenceText: Substring, _ request: RegistryRequest) async throws -> Response {
         let manifest = try await manifest(referenceText, request)
@@ -52,19 +53,49 @@ extension RegistryAPI {
         switch outcome {
         case .missing(let digests): throw OCIFailure.referencesUnknown(digests)
         case .stored:
-            return .empty(
-                .created,
-                headers: [.location: request.location("manifests/\(digest)"), .dockerContentDigest: digest.description])
+            var headers: HTTPFields = [
+                .location: request.location("manifests/\(digest)"), .dockerContentDigest: digest.description,
+            ]
+            // Tells the client that it need not keep a referrers tag itself ("Pushing Manifests with Subject").
+            if let subject = document.subject { headers[.ociSubject] = subject.digest.description }
+            return .empty(.created, headers: headers)
+        }
+    }
+
+    /// A tag alone, or a manifest with all tags that point at it.
+    /// Spec: distribution-spec 1.1, "Deleting tags", "Deleting Manifests".
+    func deleteManifest(_ referenceText: Substring, _ request: RegistryRequest) async throws -> Response {
+        let reference = try Self.reference(referenceText)
+        let repositoryID = try await existingRepository(request)
+        switch reference {
+        case .tag(let tag):
+            guard try await database.deleteTag(repositoryID: repositoryID, tag) else {
+                throw OCIFailure.manifestUnknown
+            }
+        case .digest(let digest):
+            let keepsChildren = request.organization.missingReferences == .none
+            switch try await database.deleteManifest(
+                repositoryID: repositoryID, digest: digest, keepsChildren: keepsChildren)
+            {
+            case .deleted: break
+            case .unknown: throw OCIFailure.manifestUnknown
+            case .needed(let index): throw OCIFailure.manifestNeeded(by: index)
+            }
+        }
+        return .empty(.accepted)
+    }
+
+    /// What names a manifest to be read or deleted.
+    private static func reference(_ text: Substring) throws(OCIFailure) -> Reference {
+        switch ReferenceText(text) {
+        case .reference(let parsed): return parsed
+        case .invalidDigest: throw .digestInvalid
+        case .invalidTag: throw .manifestUnknown  // No tag of that name can exist.
         }
     }
 
     private func manifest(_ referenceText: Substring, _ request: RegistryRequest) async throws -> ManifestRecord {
-        let reference: Reference
-        switch ReferenceText(referenceText) {
-        case .reference(let parsed): reference = parsed
-        case .invalidDigest: throw OCIFailure.digestInvalid
-        case .invalidTag: throw OCIFailure.manifestUnknown  // No tag of that name can exist.
-        }
+        let reference = try Self.reference(referenceText)
         let repositoryID = try await existingRepository(request)
         let record =
             switch reference {

@@ -23,6 +23,10 @@ package struct RegistryAPI: RouteGroup {
         package var directServeBytesMax: Int64 = 64 * 1024
         package var manifestBytesMax = 4 * 1024 * 1024
         package var tagCountMax = 1000
+        package var repositoryCountMax = 1000
+        package var referrerCountMax = 500
+        /// A list of referrers that grows past this goes on in another page: clients take at most 4 MiB.
+        package var referrerAnnotationBytesMax: Int64 = 2 * 1024 * 1024
 
         package init() {}
     }
@@ -94,6 +98,9 @@ package struct RegistryAPI: RouteGroup {
         case .credential:
             _ = try await auth.authenticate(authorization: authorization, target: host)
             return Self.version
+        case .catalog:
+            let identity = try await auth.admitToCatalog(authorization: authorization, target: host)
+            return try await listCatalog(of: identity, on: host, target)
         case .repository(let action):
             guard let (slug, name) = host.split(path.name) else {
                 throw OCIFailure.nameInvalid(isPathForm: host.isPathForm)
@@ -114,9 +121,10 @@ package struct RegistryAPI: RouteGroup {
 
     private func perform(_ operation: RegistryOperation, _ request: RegistryRequest) async throws -> Response {
         switch operation {
-        case .checkVersion: Self.version
+        case .checkVersion, .listCatalog: throw OCIFailure.notServed  // Answered above: they have no repository.
         case .getBlob(let digest): try await getBlob(digest, request)
         case .headBlob(let digest): try await headBlob(digest, request)
+        case .deleteBlob(let digest): try await deleteBlob(digest, request)
         case .startUpload: try await startUpload(request)
         case .getUploadStatus(let id): try await getUploadStatus(id, request)
         case .appendToUpload(let id): try await appendToUpload(id, request)
@@ -125,7 +133,9 @@ package struct RegistryAPI: RouteGroup {
         case .getManifest(let reference): try await getManifest(reference, request)
         case .headManifest(let reference): try await headManifest(reference, request)
         case .putManifest(let reference): try await putManifest(reference, request)
+        case .deleteManifest(let reference): try await deleteManifest(reference, request)
         case .listTags: try await listTags(request)
+        case .listReferrers(let digest): try await listReferrers(digest, request)
         }
     }
 

@@ -7,8 +7,10 @@ package import OriginAuth
 /// a right, or a resource without its methods, does not compile.
 package enum RegistryOperation: Equatable, Sendable {
     case checkVersion
+    case listCatalog
     case getBlob(digest: Substring)
     case headBlob(digest: Substring)
+    case deleteBlob(digest: Substring)
     case startUpload
     case getUploadStatus(id: Substring)
     case appendToUpload(id: Substring)
@@ -17,31 +19,41 @@ package enum RegistryOperation: Equatable, Sendable {
     case getManifest(reference: Substring)
     case headManifest(reference: Substring)
     case putManifest(reference: Substring)
+    case deleteManifest(reference: Substring)
     case listTags
+    case listReferrers(digest: Substring)
 
     package enum RequiredRight: Equatable, Sendable {
         /// Any valid credential.
         case credential
+        /// A credential for the list of repositories, which then has those that it may see.
+        case catalog
         case repository(Action)
     }
 
     package var requiredRight: RequiredRight {
         switch self {
         case .checkVersion: .credential
-        case .getBlob, .headBlob, .getManifest, .headManifest, .listTags: .repository(.pull)
+        case .listCatalog: .catalog
+        case .getBlob, .headBlob, .getManifest, .headManifest, .listTags, .listReferrers: .repository(.pull)
         case .startUpload, .getUploadStatus, .appendToUpload, .finishUpload, .cancelUpload, .putManifest:
             .repository(.push)
+        case .deleteBlob, .deleteManifest: .repository(.delete)
         }
     }
 }
 
 extension RegistryPath.Resource {
-    /// The methods of the resource, in the order of `Allow`. None: the registry does not serve it. Clients take the
-    /// 404 of `referrers` as "use the referrers tag" (distribution-spec 1.1, "Listing Referrers").
+    /// The methods of the resource, in the order of `Allow`.
     package var operations: [(method: HTTPRequest.Method, operation: RegistryOperation)] {
         switch self {
         case .base: [(.get, .checkVersion), (.head, .checkVersion)]
-        case .blob(let digest): [(.get, .getBlob(digest: digest)), (.head, .headBlob(digest: digest))]
+        case .blob(let digest):
+            [
+                (.get, .getBlob(digest: digest)),
+                (.head, .headBlob(digest: digest)),
+                (.delete, .deleteBlob(digest: digest)),
+            ]
         case .uploads: [(.post, .startUpload)]
         case .upload(let id):
             [
@@ -55,17 +67,18 @@ extension RegistryPath.Resource {
                 (.get, .getManifest(reference: reference)),
                 (.head, .headManifest(reference: reference)),
                 (.put, .putManifest(reference: reference)),
+                (.delete, .deleteManifest(reference: reference)),
             ]
         case .tags: [(.get, .listTags)]
-        case .catalog, .referrers: []
+        case .referrers(let digest): [(.get, .listReferrers(digest: digest))]
+        case .catalog: [(.get, .listCatalog)]
         }
     }
 
-    /// - Throws: 404 for what is not served, 501 for a method that HTTP does not know, 405 with `Allow` otherwise.
+    /// - Throws: 501 for a method that HTTP does not know, 405 with `Allow` otherwise.
     package func operation(for method: HTTPRequest.Method) throws(OCIFailure) -> RegistryOperation {
         let operations = operations
         if let match = operations.first(where: { $0.method == method }) { return match.operation }
-        guard !operations.isEmpty else { throw .notServed }
         guard Self.knownMethods.contains(method) else { throw OCIFailure(.notImplemented) }
         throw .methodNotAllowed(allowed: operations.map(\.method.rawValue))
     }

@@ -25,9 +25,7 @@ struct RegistryRequest: Sendable {
     }
 
     /// - Throws: 400 for a query that cannot be decoded or has too many items.
-    func query() throws(OCIFailure) -> FormItems {
-        do throws(FormItems.Failure) { return try FormItems(target.query, countMax: 64) } catch { throw .badQuery }
-    }
+    func query() throws(OCIFailure) -> FormItems { try target.items() }
 
     var declaredBytes: Int64? { request.headers[.contentLength].flatMap { Int64($0) } }
 
@@ -40,11 +38,22 @@ struct RegistryRequest: Sendable {
     }
 }
 
+extension RawTarget {
+    /// The query's items.
+    /// - Throws: 400 for a query that cannot be decoded or has too many items.
+    func items() throws(OCIFailure) -> FormItems {
+        do throws(FormItems.Failure) { return try FormItems(query, countMax: 64) } catch { throw .badQuery }
+    }
+}
+
 extension HTTPField.Name {
     static let dockerContentDigest = literal("docker-content-digest")
     static let dockerUploadUUID = literal("docker-upload-uuid")
     static let dockerAPIVersion = literal("docker-distribution-api-version")
     static let depotRedirect = literal("depot-redirect")
+    static let link = literal("link")
+    static let ociFiltersApplied = literal("oci-filters-applied")
+    static let ociSubject = literal("oci-subject")
 }
 
 extension Digest {

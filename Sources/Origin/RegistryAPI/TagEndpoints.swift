@@ -20,7 +20,7 @@ extension RegistryAPI {
         if tags.count > page.count {
             tags.removeLast(tags.count - page.count)
             if let last = tags.last {
-                headers[.literal("link")] =
+                headers[.link] =
                     "<\(request.location("tags/list"))?n=\(page.count)&last=\(last)>; rel=\"next\""
             }
         }
@@ -42,21 +42,28 @@ package struct TagPage: Equatable, Sendable {
     /// - Parameter countMax: Tags of one page, also where the client names no or a larger number.
     /// - Throws: 400 for what is not a number, cannot be text of a tag, or is there twice.
     package init(_ query: FormItems, countMax: Int) throws(OCIFailure) {
-        let counts = query.all("n")
+        count = try PageCount.read(query, countMax: countMax)
         let lasts = query.all("last")
-        guard counts.count <= 1, lasts.count <= 1 else { throw .pageInvalid }
-        if let text = counts.first {
-            guard !text.isEmpty, text.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else {
-                throw .pageInvalid
-            }
-            // A number too large for an integer is larger than every page.
-            count = min(Int(text) ?? countMax, countMax)
-        } else {
-            count = countMax
-        }
+        guard lasts.count <= 1 else { throw .pageInvalid }
         guard lasts.allSatisfy({ $0.utf8.count <= 255 && $0.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F } }) else {
             throw .pageInvalid
         }
         after = lasts.first
+    }
+}
+
+/// `n` of a list.
+enum PageCount {
+    /// - Returns: `countMax` where the client names no or a larger number.
+    /// - Throws: 400 for what is not a number, or is there twice.
+    static func read(_ query: FormItems, countMax: Int) throws(OCIFailure) -> Int {
+        let counts = query.all("n")
+        guard counts.count <= 1 else { throw .pageInvalid }
+        guard let text = counts.first else { return countMax }
+        guard !text.isEmpty, text.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else {
+            throw .pageInvalid
+        }
+        // A number too large for an integer is larger than every page.
+        return min(Int(text) ?? countMax, countMax)
     }
 }
