@@ -120,20 +120,14 @@ extension Integration.OneSystem {
             #expect(listed.count == 5 && Set(listed) == expected)
         }
 
-        @Test("what clients listed under the referrers tag appears too, once")
+        @Test("what clients list under the referrers tag appears once, and only if it points at the subject")
         func tagged() async throws {
             let subject = TestBlob(sizeBytes: 10).digest
             let native = try await pushedReferrer(of: subject)
-            let config = try await repository.pushedBlob(sizeBytes: 20)
-            let old = TestManifest.image(config: config, layers: [])
-            try #require(try await repository.push(old, as: "\(old.digest)").status == 201)
-            let absent = TestBlob(sizeBytes: 9).digest
-            let index = TestManifest.index(of: [
-                (old.digest, old.bytes.count), (native.digest, native.bytes.count), (absent, 9),
-            ])
+            let stranger = try await pushedReferrer(of: TestBlob(sizeBytes: 10).digest)
+            let index = TestManifest.index(of: [native, stranger].map { ($0.digest, $0.bytes.count) })
             try #require(try await repository.push(index, as: "sha256-\(subject.hex)").status == 201)
-            #expect(try await Set(digests(list(subject).1)) == ["\(native.digest)", "\(old.digest)"])
-            #expect(try await list(subject).1.count == 2)
+            #expect(try await digests(list(subject).1) == ["\(native.digest)"])
         }
 
         @Test(
@@ -142,6 +136,7 @@ extension Integration.OneSystem {
                 ("referrers/sha256:abc", "DIGEST_INVALID"), ("referrers/latest", "DIGEST_INVALID"),
                 ("referrers/DIGEST?n=-1", "UNSUPPORTED"), ("referrers/DIGEST?last=x", "UNSUPPORTED"),
                 ("referrers/DIGEST?artifactType=a/b&artifactType=c/d", "UNSUPPORTED"),
+                ("referrers/DIGEST?artifactType=a/b%00", "UNSUPPORTED"),
             ])
         func bad(path: String, code: String) async throws {
             let path = path.replacing("DIGEST", with: "\(TestBlob(sizeBytes: 5).digest)")

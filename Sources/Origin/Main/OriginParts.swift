@@ -99,7 +99,18 @@ struct OriginParts: Sendable {
         follower = ChangeFollower(
             database: database,
             logger: logger,
-            onChanges: { _ in
+            onChanges: { changes in
+                // One tenant's delete must not make everybody's memory cold: what names its subject costs only that.
+                for change in changes {
+                    if let (repositoryID, digest) = change.unlinkedBlob {
+                        index.forget(digest, in: repositoryID)
+                    } else {
+                        auth.invalidate()
+                        index.invalidate()
+                    }
+                }
+            },
+            onGap: {
                 auth.invalidate()
                 index.invalidate()
             },

@@ -51,24 +51,30 @@ extension Database {
         }
     }
 
-    /// Takes a blob out of a repository. Its bytes stay, and so do the links of others. Other origins learn of it by the
-    /// change sequence.
+    /// Takes a blob out of a repository, unless a manifest there names it. Its bytes stay, and so do the links of others.
+    /// Other origins learn of it by the change sequence.
     package func unlinkBlob(
         _ digest: Digest,
         inRepository repositoryID: Int64
     ) async throws(DatabaseError) -> BlobUnlinking {
-        do throws(DatabaseError) {
-            return try await transaction { session throws(DatabaseError) in
-                let rows = try session.query(
-                    "DELETE FROM repository_blobs WHERE repository_id = $1 AND digest = $2",
-                    .int8(repositoryID), .digest(digest))
-                guard rows.affectedCount == 1 else { return .unknown }
-                try session.appendChange(kind: "blob", subject: "\(repositoryID)/\(digest)")
-                return .unlinked
-            }
-        } catch {
-            guard case .foreignKeyViolation = error.kind else { throw error }
-            return .inUse
+        try await transaction { session throws(DatabaseError) in
+            // The lock first, the look after it: a manifest that is being pushed holds the link, or waits and then misses it.
+            let locked = try session.query(
+                "SELECT FROM repository_blobs WHERE repository_id = $1 AND digest = $2 FOR UPDATE",
+                .int8(repositoryID), .digest(digest))
+            guard !locked.isEmpty else { return .unknown }
+            let uses = try session.query(
+                """
+                SELECT FROM manifest_references WHERE repository_id = $1 AND digest = $2 AND kind <> 'child' LIMIT 1
+                """,
+                .int8(repositoryID), .digest(digest))
+            guard uses.isEmpty else { return .inUse }
+            try session.query(
+                "DELETE FROM repository_blobs WHERE repository_id = $1 AND digest = $2",
+                .int8(repositoryID), .digest(digest))
+            try session.appendChange(
+                kind: Change.unlinkedBlobKind, subject: Change.subject(ofBlob: digest, in: repositoryID))
+            return .unlinked
         }
     }
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import OCI
+
 /// Something that other origins may hold in memory and must forget.
 package struct Change: Sendable, Hashable, Identifiable {
     package let id: Int64
@@ -10,6 +12,20 @@ package struct Change: Sendable, Hashable, Identifiable {
         self.id = id
         self.kind = kind
         self.subject = subject
+    }
+}
+
+extension Change {
+    static let unlinkedBlobKind = "unlinked-blob"
+
+    static func subject(ofBlob digest: Digest, in repositoryID: Int64) -> String { "\(repositoryID)/\(digest)" }
+
+    /// The blob that was taken out of a repository, if that is what changed.
+    package var unlinkedBlob: (repositoryID: Int64, digest: Digest)? {
+        guard kind == Self.unlinkedBlobKind, let slash = subject.utf8.firstIndex(of: UInt8(ascii: "/")),
+            let repositoryID = Int64(subject[..<slash]), let digest = Digest(subject[subject.index(after: slash)...])
+        else { return nil }
+        return (repositoryID, digest)
     }
 }
 
@@ -37,6 +53,19 @@ extension Database {
                 .int8(id), .int8(Int64(limit)))
             for row in rows { changes.append(Change(id: try row[0], kind: try row[1], subject: try row[2])) }
             return changes
+        }
+    }
+
+    /// Removes changes that every origin has read or will not read one by one any more. The newest stays: numbers go on
+    /// from it.
+    package func removeChanges(olderThan age: Duration) async throws(DatabaseError) {
+        try await run { session throws(DatabaseError) in
+            _ = try session.query(
+                """
+                DELETE FROM changes
+                WHERE created_at < now() - make_interval(secs => $1) AND id < (SELECT max(id) FROM changes)
+                """,
+                .seconds(age))
         }
     }
 

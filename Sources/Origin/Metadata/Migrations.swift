@@ -17,7 +17,8 @@ package struct Migration: Sendable {
 
     /// Embedded from `Migrations/`, in order and without gaps.
     package static let all = [
-        embedded(1, "initial", PackageResources._001_initial_sql)
+        embedded(1, "initial", PackageResources._001_initial_sql),
+        embedded(2, "referrer annotations", PackageResources._002_referrer_annotations_sql),
     ]
 
     private static func embedded(_ version: Int64, _ name: String, _ script: [UInt8]) -> Migration {

@@ -42,7 +42,7 @@ extension Database {
     ///   - artifactType: Only those of this type.
     ///   - last: Only those after this one, which need not be there.
     ///   - limit: At most so many; not negative.
-    ///   - annotationBytesMax: Ends the page before the annotations of those in front exceed it, however few these are.
+    ///   - annotationBytesMax: Of all annotations of the page; one manifest comes whatever it has.
     package func referrers(
         repositoryID: Int64,
         subject: Digest,
@@ -61,38 +61,18 @@ extension Database {
                         AND ($4::text IS NULL OR artifact_type = $4)
                     ORDER BY digest LIMIT $5
                 ), measured AS (
-                    SELECT *, sum(octet_length(annotations)) OVER (
-                        ORDER BY digest ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
-                    FROM page
+                    SELECT *, row_number() OVER by_digest AS number,
+                        sum(coalesce(octet_length(annotations), 0)) OVER by_digest AS bytes
+                    FROM page WINDOW by_digest AS (ORDER BY digest)
                 )
                 SELECT digest, media_type, size_bytes, artifact_type, annotations FROM measured
-                WHERE coalesce(bytes_before, 0) <= $6 ORDER BY digest
+                WHERE number = 1 OR bytes <= $6 ORDER BY digest
                 """,
                 .int8(repositoryID), .digest(subject), .text(last?.description ?? ""), .text(artifactType),
                 .int8(Int64(limit)), .int8(annotationBytesMax))
             var records: [ReferrerRecord] = []
             for row in rows { records.append(try ReferrerRecord(row)) }
             return records
-        }
-    }
-
-    /// Those of `digests` that are manifests of the repository and do not themselves say that they point at `subject`.
-    package func manifests(
-        among digests: [Digest],
-        notPointingAt subject: Digest,
-        repositoryID: Int64
-    ) async throws(DatabaseError) -> Set<Digest> {
-        guard !digests.isEmpty else { return [] }
-        return try await run { session throws(DatabaseError) in
-            let rows = try session.query(
-                """
-                SELECT digest FROM manifests
-                WHERE repository_id = $1 AND digest = ANY ($2) AND subject_digest IS DISTINCT FROM $3
-                """,
-                .int8(repositoryID), .digests(digests), .digest(subject))
-            var found: Set<Digest> = []
-            for row in rows { found.insert(try row[0]) }
-            return found
         }
     }
 }

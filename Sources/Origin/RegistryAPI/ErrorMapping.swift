@@ -40,7 +40,8 @@ extension OCIFailure {
     static let digestInvalid = OCIFailure(
         .badRequest, .digestInvalid, "exactly one digest is needed, as sha256:HEX or sha512:HEX in lower case")
     static let blobUnknown = OCIFailure(.notFound, .blobUnknown, "blob unknown to registry")
-    static let blobInUse = OCIFailure(.methodNotAllowed, .unsupported, "a manifest of this repository uses the blob")
+    static let blobInUse = OCIFailure(
+        .methodNotAllowed, .unsupported, "a manifest of this repository uses the blob", headers: [.allow: "GET, HEAD"])
     static let uploadUnknown = OCIFailure(.notFound, .blobUploadUnknown, "blob upload unknown to registry")
     static let chunkRangeInvalid = OCIFailure(
         .badRequest, .blobUploadInvalid, "Content-Range of a chunk is START-END, both inclusive")

@@ -9,7 +9,8 @@ import OriginMetadata
 /// distribution-spec 1.1, "Listing Referrers".
 extension RegistryAPI {
     /// An image index of the manifests that point at a digest. Whether that exists, or even the repository, makes no
-    /// difference: what points at it may come first.
+    /// difference: what points at it may come first. Manifests that a client also lists under the referrers tag are here
+    /// too, since each manifest with a subject is, and once.
     func listReferrers(_ digestText: Substring, _ request: RegistryRequest) async throws -> Response {
         guard let subject = Digest(digestText) else { throw OCIFailure.digestInvalid }
         let page = try ReferrerPage(request.query(), countMax: configuration.referrerCountMax)
@@ -37,8 +38,6 @@ extension RegistryAPI {
             if let next {
                 headers[.link] =
                     "<\(request.location("referrers/\(subject)"))?\(page.next(after: next))>; rel=\"next\""
-            } else if page.count > 0 {
-                entries += try await taggedReferrers(of: subject, page.artifactType, repositoryID)
             }
         }
         let list = JSONValue.object([
@@ -61,36 +60,6 @@ extension RegistryAPI {
             annotationBytesMax: 0
         ).isEmpty
     }
-
-    /// What clients listed under the referrers tag before there was this list ("Referrers Tag Schema"): the entries of
-    /// that index that are here and do not name their subject themselves.
-    private func taggedReferrers(
-        of subject: Digest,
-        _ artifactType: String?,
-        _ repositoryID: Int64
-    ) async throws -> [JSONValue] {
-        guard let tag = Tag("\(subject.algorithm.rawValue)-\(subject.hex.prefix(64))"),
-            let record = try await database.manifest(repositoryID: repositoryID, tag: tag),
-            let index = try? ManifestDocument(body: record.body, contentType: record.mediaType), index.kind == .index
-        else { return [] }
-        let wanted = index.manifests.filter { artifactType == nil || $0.artifactType == artifactType }
-        let here = try await database.manifests(
-            among: wanted.map(\.digest), notPointingAt: subject, repositoryID: repositoryID)
-        return wanted.filter { here.contains($0.digest) }.map { entry in
-            ReferrerRecord(
-                digest: entry.digest,
-                mediaType: entry.mediaType,
-                sizeBytes: entry.sizeBytes,
-                artifactType: entry.artifactType,
-                annotations: nil
-            ).descriptor(
-                annotations: entry.annotations.isEmpty
-                    ? nil
-                    : .object(
-                        entry.annotations.sorted { $0.key < $1.key }
-                            .map { JSONMember(name: $0.key, value: .string($0.value)) }))
-        }
-    }
 }
 
 /// `artifactType`, `n` and `last` of a list of referrers.
@@ -105,7 +74,7 @@ package struct ReferrerPage: Equatable, Sendable {
         count = try PageCount.read(query, countMax: countMax)
         let lasts = query.all("last")
         let types = query.all("artifactType")
-        guard lasts.count <= 1, types.count <= 1 else { throw .pageInvalid }
+        guard lasts.count <= 1, types.count <= 1, types.allSatisfy(MediaType.isValid) else { throw .pageInvalid }
         if let text = lasts.first {
             guard let digest = Digest(text) else { throw .pageInvalid }
             after = digest
@@ -124,19 +93,18 @@ package struct ReferrerPage: Equatable, Sendable {
 
 extension ReferrerRecord {
     /// As an entry of the list. Stored annotations are what this registry encoded itself.
-    var descriptor: JSONValue {
-        descriptor(
-            annotations: annotations.flatMap { try? BoundedJSON.parse($0, limits: JSONLimits(bytesMax: $0.count)) })
-    }
-
-    func descriptor(annotations: JSONValue?) -> JSONValue {
+    fileprivate var descriptor: JSONValue {
         var members = [
             JSONMember(name: "mediaType", value: .string(mediaType)),
             JSONMember(name: "digest", value: .string(digest.description)),
             JSONMember(name: "size", value: .number(String(sizeBytes))),
         ]
         if let artifactType { members.append(JSONMember(name: "artifactType", value: .string(artifactType))) }
-        if let annotations { members.append(JSONMember(name: "annotations", value: annotations)) }
+        if let annotations,
+            let value = try? BoundedJSON.parse(annotations, limits: JSONLimits(bytesMax: annotations.count))
+        {
+            members.append(JSONMember(name: "annotations", value: value))
+        }
         return .object(members)
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import OCI
+package import OCI
 import OriginBlobStore
 package import OriginMetadata
 import Synchronization
@@ -58,20 +58,20 @@ package final class RepositoryIndex: Sendable {
         }
     }
 
-    /// Called before the answer to a push or mount, so that this origin's next answer knows the blob.
-    func remember(_ blob: KnownBlob, _ digest: Digest, in repositoryID: Int64) {
+    /// What has been forgotten so far: taken before a push, and given to `remember` after it.
+    var epoch: Int { memory.withLock { $0.epoch } }
+
+    /// Called before the answer to a push, so that this origin's next answer knows the blob; unless something was
+    /// forgotten since the push began, which may have been this blob.
+    func remember(_ blob: KnownBlob, _ digest: Digest, in repositoryID: Int64, since epoch: Int) {
         let now = now()
-        memory.withLock { memory in
-            memory.remember(
-                blob: blob,
-                RegistryMemory.BlobOfRepository(repositoryID: repositoryID, digest: digest),
-                at: now,
-                epoch: memory.epoch)
-        }
+        let key = RegistryMemory.BlobOfRepository(repositoryID: repositoryID, digest: digest)
+        memory.withLock { $0.remember(blob: blob, key, at: now, epoch: epoch) }
     }
 
-    /// The file behind a remembered blob is not what was remembered: another origin may have healed it.
-    func forget(_ digest: Digest, in repositoryID: Int64) {
+    /// A blob was taken out of the repository, or the file behind it is not what was remembered: another origin may have
+    /// healed it.
+    package func forget(_ digest: Digest, in repositoryID: Int64) {
         memory.withLock {
             $0.forget(RegistryMemory.BlobOfRepository(repositoryID: repositoryID, digest: digest))
         }

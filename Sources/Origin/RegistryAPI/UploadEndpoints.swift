@@ -22,8 +22,9 @@ extension RegistryAPI {
                 return Self.created(mounted, request)
             }
         } else if let whole {
+            let epoch = index.epoch
             let blob = try await uploads.push(to: repositoryID, as: whole, request.uploadBody())
-            return created(blob, in: repositoryID, request)
+            return created(blob, in: repositoryID, since: epoch, request)
         }
         let status = try await uploads.begin(in: repositoryID, algorithm: algorithm)
         return .empty(.accepted, headers: Self.uploadHeaders(status, request))
@@ -52,7 +53,9 @@ extension RegistryAPI {
         do {
             let chunk = try await chunk(of: id, in: repositoryID, request)
             let body = request.uploadBody(chunk: chunk)
-            return created(try await uploads.finish(id, in: repositoryID, as: digest, body), in: repositoryID, request)
+            let epoch = index.epoch
+            let blob = try await uploads.finish(id, in: repositoryID, as: digest, body)
+            return created(blob, in: repositoryID, since: epoch, request)
         } catch let error as UploadError {
             throw OCIFailure(error) { Self.uploadHeaders(UploadStatus(id: id, sizeBytes: $0), request) }
         }
@@ -126,9 +129,15 @@ extension RegistryAPI {
 
     // MARK: Answers
 
-    private func created(_ blob: CommittedBlob, in repositoryID: Int64, _ request: RegistryRequest) -> Response {
+    private func created(
+        _ blob: CommittedBlob,
+        in repositoryID: Int64,
+        since epoch: Int,
+        _ request: RegistryRequest
+    ) -> Response {
         index.remember(
-            KnownBlob(sizeBytes: blob.sizeBytes, key: blob.key, hasPieces: true), blob.digest, in: repositoryID)
+            KnownBlob(sizeBytes: blob.sizeBytes, key: blob.key, hasPieces: true), blob.digest, in: repositoryID,
+            since: epoch)
         return Self.created(blob.digest, request)
     }
 

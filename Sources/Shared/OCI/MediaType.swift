@@ -26,7 +26,7 @@ package enum MediaType {
     }
 
     /// `type/subtype` (RFC 6838 §4.2), perhaps with parameters in printable ASCII, which some artifact tools send.
-    static func isValid(_ text: String) -> Bool {
+    package static func isValid(_ text: String) -> Bool {
         guard text.utf8.count <= 255, text.utf8.allSatisfy({ 0x20...0x7E ~= $0 }) else { return false }
         let names = text.utf8.prefix { $0 != UInt8(ascii: ";") }
             .split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)

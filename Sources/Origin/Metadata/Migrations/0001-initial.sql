@@ -99,8 +99,6 @@ CREATE TABLE manifests (
     artifact_type text COLLATE "C",
     -- What it points at; that may be pushed later, or never.
     subject_digest text COLLATE "C",
-    -- Of a manifest with a subject that has any: a JSON object, for the list of the subject's referrers.
-    annotations bytea,
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (repository_id, digest)
 );
