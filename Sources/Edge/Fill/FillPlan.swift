@@ -157,8 +157,9 @@ package struct FillPlan: Sendable {
         return schedule()
     }
 
+    /// A reader that needs nothing more; it may never have asked for anything, and have been the only one.
     package mutating func left(_ id: ReaderID) -> [Action] {
-        guard readers.removeValue(forKey: id) != nil else { return [] }
+        guard readers.removeValue(forKey: id) != nil else { return isIdle ? [.idle] : [] }
         queue.removeAll { $0 == id }
         for index in held.indices { held[index].owed.remove(id) }
         return schedule()

@@ -59,10 +59,18 @@ extension File {
     package func missingPagesByMapping(_ range: Range<Int64>) throws(DiskError) -> Int? {
         guard !range.isEmpty else { return 0 }
         guard try status().ownerID == geteuid() else { return nil }
-        let count = try system(.mincore, path) {
-            clinux_mincore_missing(descriptor, range.lowerBound, range.upperBound - range.lowerBound)
+        do throws(DiskError) {
+            let count = try system(.mincore, path) {
+                clinux_mincore_missing(descriptor, range.lowerBound, range.upperBound - range.lowerBound)
+            }
+            return Int(count)
+        } catch {
+            switch error.errno {
+            // A system call filter, or a file system that maps nothing shared.
+            case EPERM, EACCES, ENOSYS, ENODEV, EOPNOTSUPP: return nil
+            default: throw error
+            }
         }
-        return Int(count)
     }
 
     /// Switches read-ahead off for this descriptor: only pages that are read come into memory.
