@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 import OCI
 import StackSupport
 import Synchronization
@@ -112,6 +113,33 @@ extension Integration {
             let whole = try await repository.blobFromOrigin(blob.digest)
             #expect(whole.digest == blob.digest)
             #expect(try await repository.link(to: blob).get(isKept: false).digest == blob.digest)
+        }
+
+        @Test("SIGTERM: a push that runs ends well, nobody new gets in, then the process ends")
+        func drained() async throws {
+            let stack = try currentStack()
+            let system = try System(stack)
+            let repository = system.repository("drained")
+            let blob = TestBlob(sizeBytes: 8 * .mebibyte)
+            let upload = try await repository.startUpload()
+            let pusher = try HTTPConnection(to: system.origin)
+            let put = repository.request(
+                "PUT", "\(upload)?digest=\(blob.digest)",
+                headers: [("Expect", "100-continue"), ("Content-Length", "\(blob.sizeBytes)")])
+            try await pusher.sendHead(of: put)
+            try #require(try await pusher.readHead().status == 100)
+            try await pusher.send(Array(blob.bytes[..<(4 * .mebibyte)]))
+            try #require(kill(system.description.originPid, SIGTERM) == 0)
+            try await waitUntil("the origin takes nobody new", within: .seconds(5)) {
+                (try? await ask(system.origin, HTTPRequest("/v2/"), limit: .seconds(5))) == nil
+            }
+            try await pusher.send(Array(blob.bytes[(4 * .mebibyte)...]))
+            #expect(try await pusher.readAnswer(to: "PUT").status == 201)
+            try await waitUntil("the origin ends", within: .seconds(20)) {
+                !ObservedProcess(system.description.originPid).isAlive
+            }
+            try await stack.up()
+            #expect(try await repository.blobFromOrigin(blob.digest).body == blob.bytes)
         }
 
         @Test("kill -9 at once after each answer: what it said holds", arguments: 1...2)
