@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs test targets and believes only the runner's own record of each test."""
 
+import contextlib
 import json
 import os
 import pathlib
-import signal
 import subprocess
 import sys
 import tempfile
@@ -72,34 +72,37 @@ def _is_error(issue):
 def run_tests(totals, title, options, configuration, minutes_max, prefix=()):
     """Runs `swift test` without building and adds what happened to `totals`.
 
-    A run that takes longer than `minutes_max` is ended; what had begun by then counts as failed.
+    A run that takes longer than `minutes_max` is ended; what had begun by then counts as failed. Returns whether the run
+    came to its end: one that did not may have left systems running, beside which nothing else should be tested.
     """
     say(f"-- {title}")
     with tempfile.TemporaryDirectory(prefix="depot-events-") as folder:
         events = pathlib.Path(folder) / "events.jsonl"
-        command = [*prefix, "swift", "test", "-c", configuration, "--skip-build", "--disable-xctest",
+        # timeout(1) inside of sudo: it may end what root started, and it ends the whole group.
+        command = [*prefix, "timeout", "--kill-after=30", f"{minutes_max}m",
+                   "swift", "test", "-c", configuration, "--skip-build", "--disable-xctest",
                    "--event-stream-output-path", str(events), "--event-stream-version", "0", *options]
-        status = _run(command, minutes_max)
+        status = _run(command)
         if not events.exists():
             raise Failure(f"{title}: the runner left no record (exit code {status})")
         before = len(totals.failed)
         with open(events) as lines:
             totals.add_events(lines)
-    if status is None:
+    is_over = status not in (124, 137)
+    if not is_over:
         totals.failed.append(f"{title}: not over after {minutes_max} minutes")
     elif status != 0 and len(totals.failed) == before:
         totals.failed.append(f"{title}: the runner ended with {status}")
+    return is_over
 
 
-def _run(command, minutes_max):
-    """The exit code, or None if the time was over."""
-    runner = subprocess.Popen(command, cwd=ROOT, stdout=sys.stderr, env=os.environ, start_new_session=True)
+def _run(command):
+    runner = subprocess.Popen(command, cwd=ROOT, stdout=sys.stderr, env=os.environ)
     try:
-        return runner.wait(minutes_max * 60)
-    except subprocess.TimeoutExpired:
-        return None
-    finally:
-        # Also when this script is interrupted: the runner has a session of its own and does not hear Ctrl-C.
-        if runner.poll() is None:
-            os.killpg(runner.pid, signal.SIGKILL)
-            runner.wait()
+        return runner.wait()
+    except BaseException:
+        # timeout(1) has a group of its own and does not hear Ctrl-C; it passes on what it is told.
+        with contextlib.suppress(PermissionError):
+            runner.terminate()
+        runner.wait()
+        raise
