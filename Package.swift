@@ -85,12 +85,13 @@ let package = Package(
 
         // Shared
         target("OCI", in: .shared, "OCI", imports: []),
+        target("Grammar", in: .shared, "Grammar", imports: ["OCI"]),
         target("Blocking", in: .shared, "Blocking", imports: [.deque]),
         target("Telemetry", in: .shared, "Telemetry", imports: [.coreMetrics, .logging]),
         target("Config", in: .shared, "Config", imports: [.configuration]),
         target("Hashing", in: .shared, "Hashing", imports: ["CLibcrypto", "OCI", .crypto]),
-        target("SignedURL", in: .shared, "SignedURL", imports: ["OCI", "Hashing"]),
-        target("EdgeProtocol", in: .shared, "EdgeProtocol", imports: ["OCI", "Hashing"]),
+        target("SignedURL", in: .shared, "SignedURL", imports: ["OCI", "Grammar", "Hashing"]),
+        target("EdgeProtocol", in: .shared, "EdgeProtocol", imports: ["OCI", "Grammar", "Hashing"]),
         target("Disk", in: .shared, "Disk", imports: ["CLinux"]),
         target(
             "HTTPServer", in: .shared, "HTTPServer",
@@ -101,7 +102,8 @@ let package = Package(
         target(
             "OriginHTTP", in: .origin, "HTTP",
             imports: [
-                "OCI", "Blocking", "Telemetry", "Disk", "HTTPServer", .httpTypes, .hummingbird, .hummingbirdCore,
+                "Grammar", "OCI", "Blocking", "Telemetry", "Disk", "HTTPServer", .httpTypes, .hummingbird,
+                .hummingbirdCore,
                 .logging, .nioCore, .nioHTTP1, .nioHTTPTypes, .nioHTTPTypesHTTP1, .nioPosix, .nioSSL, .lifecycle,
             ]),
         target(
@@ -111,7 +113,8 @@ let package = Package(
         target(
             "OriginPrivatePostgres", in: .origin, "PrivatePostgres",
             imports: ["CLinux", "Blocking", "Disk", .logging]),
-        target("OriginSecrets", in: .origin, "Secrets", imports: ["Hashing", "Disk", "OriginMetadata", .crypto]),
+        target(
+            "OriginSecrets", in: .origin, "Secrets", imports: ["Grammar", "Hashing", "Disk", "OriginMetadata", .crypto]),
         target("OriginBlobStore", in: .origin, "BlobStore", imports: ["OCI", "Hashing", "Disk"]),
         target(
             "OriginUploads", in: .origin, "Uploads",
@@ -119,29 +122,34 @@ let package = Package(
                 "OCI", "Blocking", "Telemetry", "Hashing", "OriginMetadata", "OriginBlobStore", .logging, .nioCore,
             ]),
         target(
+            "OriginLifecycle", in: .origin, "Lifecycle",
+            imports: ["Blocking", "Telemetry", "OriginMetadata", "OriginBlobStore", .logging]),
+        target(
             "OriginAuth", in: .origin, "Auth",
             imports: [
-                "OCI", "Telemetry", "Hashing", "Disk", "OriginHTTP", "OriginMetadata", "OriginSecrets", .crypto,
+                "Grammar", "OCI", "Telemetry", "Hashing", "Disk", "OriginHTTP", "OriginMetadata", "OriginSecrets",
+                .crypto,
                 .httpTypes, .hummingbird, .jwt, .logging,
             ]),
         target(
             "OriginEdgeControl", in: .origin, "EdgeControl",
             imports: [
-                "OCI", "Blocking", "Telemetry", "Hashing", "SignedURL", "EdgeProtocol", "HTTPServer", "OriginHTTP",
+                "Grammar", "OCI", "Blocking", "Telemetry", "Hashing", "SignedURL", "EdgeProtocol", "HTTPServer",
+                "OriginHTTP",
                 "OriginMetadata", "OriginSecrets", "OriginBlobStore", "OriginAuth", .httpTypes, .hummingbird,
                 .logging, .nioCore,
             ]),
         target(
             "OriginRegistryAPI", in: .origin, "RegistryAPI",
             imports: [
-                "OCI", "Blocking", "Telemetry", "Hashing", "HTTPServer", "OriginHTTP", "OriginMetadata",
+                "Grammar", "OCI", "Blocking", "Telemetry", "Hashing", "HTTPServer", "OriginHTTP", "OriginMetadata",
                 "OriginBlobStore", "OriginUploads", "OriginAuth", "OriginEdgeControl", .httpTypes, .hummingbird,
                 .logging,
             ]),
         target(
             "OriginAdminAPI", in: .origin, "AdminAPI",
             imports: [
-                "OCI", "Telemetry", "EdgeProtocol", "OriginHTTP", "OriginMetadata", "OriginAuth",
+                "Grammar", "OCI", "Telemetry", "EdgeProtocol", "OriginHTTP", "OriginMetadata", "OriginAuth",
                 "OriginEdgeControl", .httpTypes, .hummingbird,
             ]),
         target(
@@ -152,7 +160,8 @@ let package = Package(
             dependencies: [
                 "OCI", "Blocking", "Telemetry", "Config", "Hashing", "SignedURL", "Disk", "HTTPServer", "OriginHTTP",
                 "OriginMetadata", "OriginPrivatePostgres", "OriginSecrets", "OriginBlobStore", "OriginUploads",
-                "OriginAuth", "OriginEdgeControl", "OriginRegistryAPI", "OriginAdminAPI", "OriginCommandLine",
+                "OriginLifecycle", "OriginAuth", "OriginEdgeControl", "OriginRegistryAPI", "OriginAdminAPI",
+                "OriginCommandLine",
                 .argumentParser, .logging, .nioCore, .lifecycle, .unixSignals,
             ],
             path: "Sources/Origin/Main", swiftSettings: settings),
@@ -175,7 +184,9 @@ let package = Package(
             ]),
         target(
             "EdgeDelivery", in: .edge, "Delivery",
-            imports: ["OCI", "Telemetry", "SignedURL", "Disk", "HTTPServer", "EdgeFill", .nioCore, .nioHTTP1]),
+            imports: [
+                "Grammar", "OCI", "Telemetry", "SignedURL", "Disk", "HTTPServer", "EdgeFill", .nioCore, .nioHTTP1,
+            ]),
         .executableTarget(
             name: "depot-edge",
             dependencies: [
@@ -207,11 +218,14 @@ let package = Package(
                 "OCI", "Blocking", "Telemetry", "Hashing", "SignedURL", "Disk", "HTTPFetch", "EdgeCache",
                 "EdgeControl", "EdgeFill", .logging,
             ]),
-        tests("EdgeProtocolTests", imports: ["OCI", "Hashing", "EdgeProtocol"]),
+        tests("EdgeProtocolTests", imports: ["Grammar", "OCI", "Hashing", "EdgeProtocol"]),
         tests("HTTPFetchTests", imports: ["HTTPFetch", "LoopbackServer"]),
+        tests("GrammarTests", imports: ["OCI", "Grammar"]),
         tests("HTTPServerTests", imports: ["HTTPServer"]),
-        tests("HashingTests", imports: ["OCI", "Hashing"]),
-        tests("IntegrationTests", imports: ["OCI", "Hashing", "SignedURL", "StackSupport"]),
+        tests("HashingTests", imports: ["OCI", "Grammar", "Hashing"]),
+        tests(
+            "IntegrationTests", imports: ["OCI", "Grammar", "Hashing", "SignedURL", "StackSupport"],
+            resources: [.copy("BadInput")]),
         tests("OCITests", imports: ["OCI"]),
         tests(
             "OriginAdminAPITests",
@@ -221,7 +235,7 @@ let package = Package(
         tests(
             "OriginAuthTests",
             imports: [
-                "OCI", "Hashing", "Disk", "OriginMetadata", "OriginAuth", "TestSupport", .crypto, .logging,
+                "Grammar", "OCI", "Hashing", "Disk", "OriginMetadata", "OriginAuth", "TestSupport", .crypto, .logging,
             ]),
         tests("OriginBlobStoreTests", imports: ["OCI", "Hashing", "Disk", "OriginBlobStore", "TestSupport"]),
         tests(
@@ -233,6 +247,12 @@ let package = Package(
         tests("OriginHTTPTests", imports: ["Telemetry", "OriginHTTP"]),
         tests("OriginMetadataTests", imports: ["OCI", "Telemetry", "OriginMetadata", "TestSupport", .logging]),
         tests(
+            "OriginLifecycleTests",
+            imports: [
+                "OCI", "Blocking", "Telemetry", "OriginMetadata", "OriginBlobStore", "OriginLifecycle", "TestSupport",
+                .logging,
+            ]),
+        tests(
             "OriginPrivatePostgresTests",
             imports: [
                 "Telemetry", "Disk", "OriginMetadata", "OriginPrivatePostgres", "TestSupport", .logging,
@@ -240,7 +260,7 @@ let package = Package(
         tests(
             "OriginRegistryAPITests",
             imports: [
-                "OCI", "OriginHTTP", "OriginMetadata", "OriginBlobStore", "OriginUploads", "OriginAuth",
+                "Grammar", "OCI", "OriginHTTP", "OriginMetadata", "OriginBlobStore", "OriginUploads", "OriginAuth",
                 "OriginRegistryAPI", .httpTypes,
             ]),
         tests("OriginSecretsTests", imports: ["Disk", "OriginMetadata", "OriginSecrets", "TestSupport"]),
@@ -255,3 +275,11 @@ let package = Package(
         tests("TidyTests", imports: []),
     ]
 )
+
+// Built by Scripts/fuzz alone: its `main` is libFuzzer's, which is there only with the sanitizer's options.
+if Context.environment["DEPOT_FUZZ"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "depot-fuzz", dependencies: ["OCI", "Grammar"], path: "Tests/Fuzz", exclude: ["Corpus"],
+            swiftSettings: settings))
+}

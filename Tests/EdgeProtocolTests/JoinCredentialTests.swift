@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EdgeProtocol
+import Grammar
 import Hashing
 import Testing
 

@@ -2,6 +2,7 @@
 
 import Crypto
 import Foundation
+import Grammar
 import Hashing
 import Logging
 import OCI

@@ -18,6 +18,22 @@ struct BoundedCacheTests {
         #expect(cache.value(for: 999) == 999)
     }
 
+    @Test("entries that cost unequally share the room; one that costs more than there is is not kept")
+    func costs() {
+        var cache = BoundedCache<Int, Int>(generationCostMax: 100) { $0 }
+        for key in 0..<50 {
+            cache.insert(30, for: key)
+            #expect(cache.count <= 6)
+        }
+        cache.insert(101, for: 49)
+        #expect(cache.value(for: 49) == nil, "the entry that it replaced is gone, too")
+        #expect(cache.value(for: 48) == 30)
+        cache.insert(90, for: 48)
+        cache.insert(5, for: 48)
+        for key in 100..<119 { cache.insert(5, for: key) }
+        #expect(cache.value(for: 48) == 5, "a replaced entry gives its room back")
+    }
+
     @Test("what was replaced or taken out is gone from both generations")
     func replaced() {
         var cache = BoundedCache<Int, Int>(generationCountMax: 1)

@@ -77,6 +77,7 @@ enum SourceTree {
         let paths = names.isEmpty ? [folder] : names.map { "\(folder)/\($0)" }
         return paths.compactMap { path in
             guard suffixes?.contains(where: path.hasSuffix) ?? true, !path.contains("__pycache__"),
+                !path.hasPrefix("Tests/Fuzz/Corpus/"),
                 let text = try? String(contentsOfFile: "\(root)/\(path)", encoding: .utf8)
             else { return nil }
             return SourceFile(path: path, text: text)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Grammar
 import HTTPServer
 import NIOCore
 import NIOHTTP1

@@ -1,17 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A map of at most `2 × generationCountMax` entries that forgets what was not used lately.
+/// A map that holds at most two generations and forgets what was not used lately.
 ///
-/// Two generations: a look-up moves an entry into the young one; when that is full it becomes the old one, and what
-/// was old is dropped. Constant time per call, no list to maintain. A pure value: no clock, no lock.
+/// A look-up moves an entry into the young generation; when that is full it becomes the old one, and what was old is
+/// dropped. Constant time per call, no list to maintain. A pure value: no clock, no lock.
 package struct BoundedCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     private var young: [Key: Value] = [:]
     private var old: [Key: Value] = [:]
-    private let generationCountMax: Int
+    private var youngCost = 0
+    private let generationCostMax: Int
+    private let cost: @Sendable (Value) -> Int
 
+    /// - Parameter generationCountMax: Entries of one generation.
     package init(generationCountMax: Int) {
-        precondition(generationCountMax > 0, "a cache without room holds nothing")
-        self.generationCountMax = generationCountMax
+        self.init(generationCostMax: generationCountMax) { _ in 1 }
+    }
+
+    /// - Parameters:
+    ///   - generationCostMax: What the entries of one generation may cost together.
+    ///   - cost: Positive. An entry that costs more than a generation may is not kept.
+    package init(generationCostMax: Int, cost: @escaping @Sendable (Value) -> Int) {
+        precondition(generationCostMax > 0, "a cache without room holds nothing")
+        self.generationCostMax = generationCostMax
+        self.cost = cost
     }
 
     package var count: Int { young.count + old.count }
@@ -24,21 +35,26 @@ package struct BoundedCache<Key: Hashable & Sendable, Value: Sendable>: Sendable
     }
 
     package mutating func insert(_ value: Value, for key: Key) {
-        old.removeValue(forKey: key)
-        if young[key] == nil, young.count == generationCountMax {
+        remove(key)
+        let added = cost(value)
+        guard added <= generationCostMax else { return }
+        if youngCost > generationCostMax - added {
             old = young
             young = [:]
+            youngCost = 0
         }
         young[key] = value
+        youngCost += added
     }
 
     package mutating func remove(_ key: Key) {
-        young.removeValue(forKey: key)
+        if let value = young.removeValue(forKey: key) { youngCost -= cost(value) }
         old.removeValue(forKey: key)
     }
 
     package mutating func removeAll() {
         young = [:]
         old = [:]
+        youngCost = 0
     }
 }

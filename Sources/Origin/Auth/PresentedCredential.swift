@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
+import Grammar
 
-/// The content of one `Authorization` header (RFC 7617, RFC 6750).
+/// What a client presented in its `Authorization` header, by kind.
 enum PresentedCredential: Equatable {
     /// A token as it was shown at its creation, by Basic or as bearer. The user name only for Basic.
     case secret(String, userName: String?)
@@ -12,23 +12,13 @@ enum PresentedCredential: Equatable {
     /// What clients are told to log in as.
     static let userName = "x-token"
 
-    /// `nil`: neither scheme, or not of its grammar.
+    /// `nil`: no scheme that is known here, or not of its grammar.
     init?(_ header: String) {
-        guard let space = header.utf8.firstIndex(of: UInt8(ascii: " ")) else { return nil }
-        let scheme = header[..<space].lowercased()
-        let value = String(header[header.index(after: space)...].drop { $0 == " " })
-        guard !value.isEmpty else { return nil }
-        switch scheme {
-        case "bearer":
+        switch AuthorizationHeader(header) {
+        case .basic(let user, let password): self = .secret(password, userName: user)
+        case .bearer(let value):
             self = TokenText(value) == nil ? .registryToken(value) : .secret(value, userName: nil)
-        case "basic":
-            guard let data = Data(base64Encoded: value), !data.contains(0),
-                let pair = String(validating: data, as: UTF8.self),
-                let colon = pair.firstIndex(of: ":")
-            else { return nil }
-            self = .secret(String(pair[pair.index(after: colon)...]), userName: String(pair[..<colon]))
-        default:
-            return nil
+        case nil: return nil
         }
     }
 }

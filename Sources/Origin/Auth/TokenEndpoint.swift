@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import FoundationEssentials
+import Grammar
 import HTTPTypes
 package import Hummingbird
 import OCI

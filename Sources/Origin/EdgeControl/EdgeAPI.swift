@@ -3,6 +3,7 @@
 package import Blocking
 import EdgeProtocol
 import FoundationEssentials
+import Grammar
 import HTTPTypes
 package import Hummingbird
 import OCI

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Blocking
+import Grammar
 import HTTPServer
 import HTTPTypes
 package import Hummingbird

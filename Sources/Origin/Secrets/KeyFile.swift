@@ -2,6 +2,7 @@
 
 import Disk
 import Glibc
+import Grammar
 import Hashing
 
 /// The key under which the deployment's secrets rest in PostgreSQL: 32 random bytes in a file outside it, as base64url.

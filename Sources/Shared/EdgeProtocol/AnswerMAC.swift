@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Grammar
 import Hashing
 
 /// `Depot-MAC`: proof that an origin gave this answer to this very request.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Grammar
 import Hashing
 
 /// What `edge create` prints and an edge joins with:

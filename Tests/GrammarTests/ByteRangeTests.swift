@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import HTTPServer
+import Grammar
 import Testing
 
 @Suite("Range header, RFC 9110 §14.2")
@@ -66,10 +66,5 @@ struct ByteRangeTests {
         ] as [(String?, Bool)])
     func ifRange(header: String?, applies: Bool) {
         #expect(Precondition.rangeApplies(ifRange: header, entityTag: "\"a\"") == applies)
-    }
-
-    @Test("Date is IMF-fixdate")
-    func date() {
-        #expect(HTTPDate.text(unixSeconds: 784_111_777) == "Sun, 06 Nov 1994 08:49:37 GMT")
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import OriginHTTP
+import Grammar
 import Testing
 
 @Suite("Raw request targets and query strings")

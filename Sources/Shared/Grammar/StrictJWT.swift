@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Hashing
 import OCI
 
 /// The shape of a JWT before anything in it is believed (RFC 7515 §4.1, RFC 8725).
@@ -8,14 +7,14 @@ import OCI
 /// The header may hold `alg`, `kid` and `typ`, nothing else: so `jwk`, `jku`, `x5u`, `x5c` and `crit` are refused with
 /// everything unknown, and no field can bring a key of its own. Both JSON parts pass the bounded scan, which refuses
 /// duplicate members; base64url must be canonical.
-enum StrictJWT {
-    static let textBytesMax = 16 * 1024
-    static let algorithm = "EdDSA"
+package enum StrictJWT {
+    package static let textBytesMax = 16 * 1024
+    package static let algorithm = "EdDSA"
 
     private static let limits = JSONLimits(bytesMax: textBytesMax)
 
     /// The key id of a well-formed token; `nil` if it is not one.
-    static func keyID(of text: String) -> String? {
+    package static func keyID(of text: String) -> String? {
         guard text.utf8.count <= textBytesMax else { return nil }
         let parts = text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         guard parts.count == 3,
