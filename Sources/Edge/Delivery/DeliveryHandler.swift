@@ -3,6 +3,7 @@
 import Disk
 import Dispatch
 package import EdgeFill
+import Grammar
 import HTTPServer
 package import NIOCore
 package import NIOHTTP1
@@ -169,7 +170,8 @@ package final class DeliveryHandler: ChannelInboundHandler {
         running = Running(
             exchange: DeliveryHead.Exchange(
                 requestID: RequestID(),
-                keepsAlive: head.isKeepAlive && !isDraining && !inputIsClosed && !plan.closes,
+                keepsAlive: head.isKeepAlive && !head.isLastOfConnection && !isDraining && !inputIsClosed
+                    && !plan.closes,
                 isHTTP10: head.version == .http1_0,
                 nowSeconds: now),
             method: head.method.rawValue,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Dispatch
+import Grammar
 import HTTPServer
 import NIOCore
 import NIOHTTP1
@@ -27,6 +28,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private var isCorked = false
     private var context: ChannelHandlerContext?
     private var stallGuard: StallGuard?
+    private var lingering: Scheduled<Void>?
     private let observer: ExchangeObserver
     private(set) var inputClosed: EventLoopPromise<Void>
 
@@ -43,6 +45,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
         stallGuard?.stop()
+        lingering?.cancel()
         inputClosed.succeed()
     }
 
@@ -61,7 +64,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
                     path: String(RawTarget(head.uri).path),
                     startNanoseconds: DispatchTime.now().uptimeNanoseconds,
                     expectsContinue: head.version == .http1_1
-                        && head.headers[canonicalForm: "expect"].contains { $0.lowercased() == "100-continue" }))
+                        && head.headers[canonicalForm: "expect"].contains { $0.lowercased() == "100-continue" },
+                    isLast: head.isLastOfConnection))
             head.headers.replaceOrAdd(name: RequestIDHeader.name, value: requestID.description)
             part = .head(head)
         case .body(let buffer):
@@ -91,8 +95,41 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     func channelInactive(context: ChannelHandlerContext) {
         inputClosed.succeed()
+        // A scheduled close holds the channel, with all that it has read.
+        lingering?.cancel()
         if exchanges.hasUnfinishedRequest { context.fireErrorCaught(BodyCutShort()) }
         context.fireChannelInactive()
+    }
+
+    /// Bytes that are no request are answered here, and the connection is given up: where the next one would begin is
+    /// not known. Inside of a body the error is its reader's.
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        guard let fault = error as? HTTPParserError, exchanges.isIdle, !exchanges.isLingering else {
+            context.fireErrorCaught(error)
+            return
+        }
+        _ = exchanges.receivedHead(
+            Exchanges.Exchange(
+                requestID: RequestID(), method: "-", path: "-", startNanoseconds: DispatchTime.now().uptimeNanoseconds,
+                expectsContinue: false, isLast: true))
+        let (status, text) = Self.refusal(of: fault)
+        let body = ByteBuffer(string: text + "\n")
+        let headers: HTTPHeaders = [
+            "Content-Type": "text/plain; charset=utf-8", "Content-Length": String(body.readableBytes),
+        ]
+        let head = HTTPResponseHead(version: .http1_1, status: status, headers: headers)
+        write(context: context, data: wrapOutboundOut(.head(head)), promise: nil)
+        write(context: context, data: wrapOutboundOut(.body(.byteBuffer(body))), promise: nil)
+        write(context: context, data: wrapOutboundOut(.end(nil)), promise: nil)
+        context.flush()
+    }
+
+    private static func refusal(of fault: HTTPParserError) -> (HTTPResponseStatus, String) {
+        switch fault {
+        case .headerOverflow: (.requestHeaderFieldsTooLarge, "the head of the request is too large")
+        case .invalidMethod: (.notImplemented, "unknown method")
+        default: (.badRequest, "malformed request")
+        }
     }
 
     // MARK: Outbound
@@ -151,7 +188,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         guard headSaidClose, exchanges.isLingering else { return }
         context.close(mode: .output, promise: nil)
         let channel = context.channel
-        context.eventLoop.scheduleTask(in: Self.lingerTime) { channel.close(promise: nil) }
+        lingering = context.eventLoop.scheduleTask(in: Self.lingerTime) { channel.close(promise: nil) }
     }
 
     // MARK: Called by `Connection`, on the event loop

@@ -16,6 +16,8 @@ package struct Exchanges {
         package let path: String
         package let startNanoseconds: UInt64
         package var expectsContinue: Bool
+        /// Nothing can be read behind this request.
+        package let isLast: Bool
         package var requestIsComplete = false
         package var status = 0
         package var bodyBytes: Int64 = 0
@@ -25,13 +27,15 @@ package struct Exchanges {
             method: String,
             path: String,
             startNanoseconds: UInt64,
-            expectsContinue: Bool
+            expectsContinue: Bool,
+            isLast: Bool = false
         ) {
             self.requestID = requestID
             self.method = method
             self.path = path
             self.startNanoseconds = startNanoseconds
             self.expectsContinue = expectsContinue
+            self.isLast = isLast
         }
     }
 
@@ -80,7 +84,8 @@ package struct Exchanges {
         guard let first = waiting.indices.first else { return nil }
         isAnswering = true
         waiting[first].status = status
-        return (waiting[first].requestIsComplete ? .keepOpen : .closeAfterwards, waiting[first])
+        let isKept = waiting[first].requestIsComplete && !waiting[first].isLast
+        return (isKept ? .keepOpen : .closeAfterwards, waiting[first])
     }
 
     package mutating func sentBody(bytes: Int) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Blocking
+import Grammar
 import HTTPServer
 import HTTPTypes
 package import Hummingbird
@@ -101,6 +102,9 @@ struct OriginResponder: HTTPResponder {
     }
 
     private func answer(_ request: Request, _ context: OriginRequestContext) async throws -> Response {
+        guard request.method != .connect else {
+            return .plain(.methodNotAllowed, "this is no proxy", headers: [.allow: "GET, HEAD"])
+        }
         let target = RawTarget(request)
         guard let found = groups.first(where: { target.isBelow($0.prefix) }) else {
             return .plain(.notFound, "404 page not found")

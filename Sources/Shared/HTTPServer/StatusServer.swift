@@ -55,7 +55,7 @@ package final class StatusHandler: ChannelInboundHandler {
             isHead || head.method == .GET
             ? routes.answer(path: String(path)) : StatusRoutes.Answer(status: 405, body: "method not allowed\n")
         var buffer = context.channel.allocator.buffer(capacity: answer.body.utf8.count + 256)
-        let keepsAlive = head.isKeepAlive
+        let keepsAlive = head.isKeepAlive && !head.isLastOfConnection
         buffer.writeString(
             """
             HTTP/1.1 \(answer.status) \(HTTPResponseStatus(statusCode: answer.status).reasonPhrase)\r
