@@ -130,14 +130,29 @@ struct DatabaseTests {
         await database.close()
     }
 
-    @Test("a job that waited for too long does not run any more")
+    @Test("a job that waited for too long is refused while the connection is still busy, and does not run any more")
     func queueTimeout() async throws {
-        var configuration = Database.Configuration(url: lease.url)
-        configuration.queueTimeout = .zero
-        let database = Database(configuration, logger: Logger(label: "test"), metrics: Metrics())
-        let kind = await failure { try await database.edges() }
-        #expect(kind == .overloaded)
-        #expect(database.statementCount == 0)
+        let database = try await lease.database {
+            $0.connectionCountMax = 1
+            $0.queueTimeout = .milliseconds(50)
+        }
+        let (started, startedContinuation) = AsyncStream.makeStream(of: Void.self)
+        let release = DispatchSemaphore(value: 0)
+        async let first: Void = database.run { session throws(DatabaseError) in
+            startedContinuation.finish()
+            release.wait()
+        }
+        for await _ in started {}
+        let statementCount = database.statementCount
+        let kinds = await withTaskGroup(of: DatabaseError.Kind?.self) { group in
+            for _ in 0..<10 { group.addTask { await failure { try await database.edges() } } }
+            return await group.reduce(into: []) { $0.append($1) }
+        }
+        #expect(kinds == Array(repeating: .overloaded, count: 10))
+        release.signal()
+        try await first
+        #expect(database.statementCount == statementCount)
+        #expect(await failure { try await database.edges() } == nil)
         await database.close()
     }
 

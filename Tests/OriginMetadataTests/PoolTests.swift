@@ -5,39 +5,57 @@ import Testing
 
 @Suite("job schedule")
 struct JobScheduleTests {
+    private let start = ContinuousClock.now
+
     @Test("jobs run in order on free connections, then wait, then are refused")
     func order() {
         var schedule = JobSchedule<Int>(connectionCount: 2, queueCountMax: 2)
-        #expect(schedule.submit(1).connection == 0)
-        #expect(schedule.submit(2).connection == 1)
-        #expect(schedule.submit(3).isQueued)
-        #expect(schedule.submit(4).isQueued)
-        #expect(schedule.submit(5).isFull)
+        #expect(schedule.submit(1, latestStart: start).connection == 0)
+        #expect(schedule.submit(2, latestStart: start).connection == 1)
+        #expect(schedule.submit(3, latestStart: start).isQueued)
+        #expect(schedule.submit(4, latestStart: start).isQueued)
+        #expect(schedule.submit(5, latestStart: start).isFull)
         #expect(schedule.finished(connection: 1, isConnected: true) == 3)
         #expect(schedule.finished(connection: 0, isConnected: true) == 4)
         #expect(schedule.finished(connection: 1, isConnected: true) == nil)
-        #expect(schedule.submit(6).connection == 1)
+        #expect(schedule.submit(6, latestStart: start).connection == 1)
     }
 
     @Test("the connection used last is used next; one that is down is used last")
     func preference() {
         var schedule = JobSchedule<Int>(connectionCount: 3, queueCountMax: 1)
-        for job in 0..<3 { _ = schedule.submit(job) }
+        for job in 0..<3 { _ = schedule.submit(job, latestStart: start) }
         for connection in [0, 1] { _ = schedule.finished(connection: connection, isConnected: true) }
         _ = schedule.finished(connection: 2, isConnected: false)
-        #expect(schedule.submit(3).connection == 1)
-        #expect(schedule.submit(4).connection == 0)
-        #expect(schedule.submit(5).connection == 2)
+        #expect(schedule.submit(3, latestStart: start).connection == 1)
+        #expect(schedule.submit(4, latestStart: start).connection == 0)
+        #expect(schedule.submit(5, latestStart: start).connection == 2)
     }
 
     @Test("after close nothing is taken, and what waits is still handed out")
     func close() {
         var schedule = JobSchedule<Int>(connectionCount: 1, queueCountMax: 1)
-        _ = schedule.submit(1)
-        _ = schedule.submit(2)
+        _ = schedule.submit(1, latestStart: start)
+        _ = schedule.submit(2, latestStart: start)
         schedule.close()
-        #expect(schedule.submit(3).isClosed)
+        #expect(schedule.submit(3, latestStart: start).isClosed)
         #expect(schedule.finished(connection: 0, isConnected: true) == 2)
+        #expect(schedule.finished(connection: 0, isConnected: true) == nil)
+    }
+
+    @Test("a job that waited for too long is taken back, and its place is free")
+    func expiry() {
+        var schedule = JobSchedule<Int>(connectionCount: 1, queueCountMax: 2)
+        #expect(schedule.submit(1, latestStart: start).connection == 0)
+        #expect(schedule.submit(2, latestStart: start + .seconds(1)).isQueued)
+        #expect(schedule.submit(3, latestStart: start + .seconds(2)).isQueued)
+        #expect(schedule.expired(at: start).isEmpty)
+        #expect(schedule.expired(at: start + .seconds(1)) == [2])
+        #expect(schedule.hasWaiting)
+        #expect(schedule.submit(4, latestStart: start + .seconds(3)).isQueued)
+        #expect(schedule.finished(connection: 0, isConnected: true) == 3)
+        #expect(schedule.expired(at: start + .seconds(9)) == [4])
+        #expect(!schedule.hasWaiting)
         #expect(schedule.finished(connection: 0, isConnected: true) == nil)
     }
 }

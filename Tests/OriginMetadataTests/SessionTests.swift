@@ -127,7 +127,7 @@ struct SessionTests {
                 guard let row = rows.first else { return [] }
                 return [try row[0], try row[1], try row[2], try row[3], try row[4]]
             }
-            #expect(values == ["5s", "10s", "read committed", "on", "UTF8"])
+            #expect(values == ["4s", "8s", "read committed", "on", "UTF8"])
         }
     }
 

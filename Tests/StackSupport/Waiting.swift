@@ -18,6 +18,8 @@ package func onThread<T: Sendable>(_ work: @escaping @Sendable () throws -> T) a
 /// Something another process was to do did not happen in time.
 package struct NotInTime: Error, CustomStringConvertible {
     package let description: String
+
+    package init(description: String) { self.description = description }
 }
 
 /// Waits for a state of another process, which offers no event to wait on.

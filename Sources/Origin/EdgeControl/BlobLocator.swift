@@ -10,6 +10,8 @@ import Synchronization
 /// A fill of one large blob comes here thousands of times, so what was found is remembered for a moment.
 package final class BlobLocator: Sendable {
     private static let freshFor = Duration.seconds(2)
+    /// While the database is away.
+    private static let staleFor = Duration.seconds(60)
 
     private struct Entry: Sendable {
         let record: StoredBlobRecord
@@ -24,11 +26,15 @@ package final class BlobLocator: Sendable {
     /// - Returns: `nil` if no blob of this digest is stored.
     package func blob(_ digest: Digest) async throws(DatabaseError) -> StoredBlobRecord? {
         let now = ContinuousClock.now
-        if let entry = remembered.withLock({ $0.value(for: digest) }), now - entry.foundAt <= Self.freshFor {
-            return entry.record
+        let known = remembered.withLock { $0.value(for: digest) }
+        if let known, now - known.foundAt <= Self.freshFor { return known.record }
+        do throws(DatabaseError) {
+            guard let record = try await database.storedBlob(digest) else { return nil }
+            remembered.withLock { $0.insert(Entry(record: record, foundAt: now), for: digest) }
+            return record
+        } catch {
+            guard error.isDatabaseAway, let known, now - known.foundAt <= Self.staleFor else { throw error }
+            return known.record
         }
-        guard let record = try await database.storedBlob(digest) else { return nil }
-        remembered.withLock { $0.insert(Entry(record: record, foundAt: now), for: digest) }
-        return record
     }
 }

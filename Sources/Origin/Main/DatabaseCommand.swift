@@ -41,9 +41,12 @@ struct DatabaseCommand: AsyncParsableCommand {
         }
         let line = JSONValue.object([JSONMember(name: "database_url", value: .string(cluster.url))])
         StandardOutput.write(String(decoding: line.encode(), as: UTF8.self))
+        let keeping = Task { await cluster.keepRunning() }
         try await ServiceGroup(
             services: [UntilShutdown()], gracefulShutdownSignals: [.sigterm, .sigint], logger: .silent
         ).run()
+        keeping.cancel()
+        await keeping.value
         await cluster.stop()
         logger.info("private database stopped")
     }

@@ -48,16 +48,22 @@ struct OriginNode: Sendable {
             _ = try Directory.create(settings.dataDirectory, permissions: 0o750)
         } catch { throw StartFailure("data directory", error) }
         let cluster = try await privateCluster()
+        let keeping = Task { await cluster?.keepRunning() }
+        let stopDatabase: @Sendable () async -> Void = {
+            keeping.cancel()
+            await keeping.value
+            await cluster?.stop()
+        }
         do {
             try await withDatabase(url: cluster?.url ?? settings.databaseURL?.reveal ?? "") { database in
                 let parts = try await OriginParts(settings, database: database, metrics: metrics, logger: logger)
-                try await serve(parts, stopDatabase: { await cluster?.stop() })
+                try await serve(parts, stopDatabase: stopDatabase)
             }
         } catch {
-            await cluster?.stop()
+            await stopDatabase()
             throw error
         }
-        await cluster?.stop()
+        await stopDatabase()
         logger.info("origin stopped")
     }
 

@@ -20,10 +20,10 @@ package final class Database: Sendable {
         package var url: String
         package var connectionCountMax = 8
         package var queueCountMax = 1024
-        /// A job that waited longer than this is refused: its client has gone or is about to go.
-        package var queueTimeout: Duration = .seconds(5)
+        /// A job that waited longer than this is refused, also while every connection is held up.
+        package var queueTimeout: Duration = .seconds(2)
         package var connectTimeout: Duration = .seconds(3)
-        package var statementTimeout: Duration = .seconds(5)
+        package var statementTimeout: Duration = .seconds(4)
         /// How long `start` waits for a server that is not there yet.
         package var startTimeout: Duration = .seconds(10)
         /// For organizations that have no setting of their own.
@@ -36,11 +36,20 @@ package final class Database: Sendable {
     let logger: Logger
     private let pool: ConnectionPoolState
     private let threads: [OwnerThread<ConnectionSlot>]
-    private let schedule: Mutex<JobSchedule<Job>>
+    private let schedule: Mutex<Schedule>
 
-    /// Runs on a connection and returns what hands its result over. That is called once the connection is free again,
-    /// so that a caller with one statement after another stays on one connection.
-    private typealias Job = @Sendable (inout ConnectionSlot) -> @Sendable () -> Void
+    private struct Schedule {
+        var jobs: JobSchedule<Job>
+        /// Whether a task looks for jobs that have waited for too long.
+        var isWatched = false
+    }
+
+    private struct Job: Sendable {
+        /// Runs on a connection and returns what hands its result over. That is called once the connection is free
+        /// again, so that a caller with one statement after another stays on one connection.
+        let run: @Sendable (inout ConnectionSlot) -> @Sendable () -> Void
+        let refuse: @Sendable () -> Void
+    }
 
     /// Starts the threads; nothing connects yet.
     /// - Precondition: `connectionCountMax` and `queueCountMax` are positive.
@@ -61,7 +70,8 @@ package final class Database: Sendable {
             OwnerThread(name: "postgres-\(index)", queueCountMax: 1) { ConnectionSlot(pool: pool) }
         }
         schedule = Mutex(
-            JobSchedule(connectionCount: threads.count, queueCountMax: configuration.queueCountMax))
+            Schedule(
+                jobs: JobSchedule(connectionCount: threads.count, queueCountMax: configuration.queueCountMax)))
     }
 
     /// Connects and brings the schema up to date, waiting up to `startTimeout` for the server.
@@ -81,7 +91,7 @@ package final class Database: Sendable {
 
     /// Refuses new jobs, runs those that wait, and disconnects.
     package func close() async {
-        schedule.withLock { $0.close() }
+        schedule.withLock { $0.jobs.close() }
         for thread in threads { await thread.finish() }
     }
 
@@ -111,13 +121,15 @@ package final class Database: Sendable {
     private func perform<Value: Sendable>(
         _ work: @escaping @Sendable (inout ConnectionSlot) -> Result<Value, DatabaseError>
     ) async throws(DatabaseError) -> Value {
-        let latestStart = ContinuousClock.now + configuration.queueTimeout
         let result: Result<Value, DatabaseError> = await withCheckedContinuation { continuation in
+            let job = Job { slot in
+                let result = work(&slot)
+                return { continuation.resume(returning: result) }
+            } refuse: {
+                continuation.resume(returning: .failure(.waitedTooLong))
+            }
             do throws(DatabaseError) {
-                try submit { slot in
-                    let result = ContinuousClock.now < latestStart ? work(&slot) : .failure(.waitedTooLong)
-                    return { continuation.resume(returning: result) }
-                }
+                try submit(job)
             } catch {
                 continuation.resume(returning: .failure(error))
             }
@@ -125,23 +137,46 @@ package final class Database: Sendable {
         return try result.get()
     }
 
-    private func submit(_ job: @escaping Job) throws(DatabaseError) {
-        switch schedule.withLock({ $0.submit(job) }) {
+    private func submit(_ job: Job) throws(DatabaseError) {
+        let latestStart = ContinuousClock.now + configuration.queueTimeout
+        switch schedule.withLock({ $0.jobs.submit(job, latestStart: latestStart) }) {
         case .start(let connection): try start(job, on: connection)
-        case .queued: break
+        case .queued: watchQueue()
         case .full: throw DatabaseError(.overloaded, message: "the job queue is full")
         case .closed: throw .closed
         }
     }
 
-    private func start(_ job: @escaping Job, on connection: Int) throws(DatabaseError) {
+    /// Sees to it that waiting jobs are refused in time, by one task for all of them that ends with the last.
+    private func watchQueue() {
+        let isFirst = schedule.withLock { schedule in
+            defer { schedule.isWatched = true }
+            return !schedule.isWatched
+        }
+        guard isFirst else { return }
+        Task {
+            var isOver = false
+            while !isOver {
+                try? await Task.sleep(for: configuration.queueTimeout / 8)
+                let late = schedule.withLock { schedule in
+                    let late = schedule.jobs.expired(at: .now)
+                    isOver = !schedule.jobs.hasWaiting
+                    if isOver { schedule.isWatched = false }
+                    return late
+                }
+                for job in late { job.refuse() }
+            }
+        }
+    }
+
+    private func start(_ job: Job, on connection: Int) throws(DatabaseError) {
         do throws(BlockingError) {
             try threads[connection].submit { slot in
                 var next: Job? = job
                 while let job = next {
-                    let deliver = job(&slot)
+                    let deliver = job.run(&slot)
                     let isConnected = slot.isConnected
-                    next = self.schedule.withLock { $0.finished(connection: connection, isConnected: isConnected) }
+                    next = self.schedule.withLock { $0.jobs.finished(connection: connection, isConnected: isConnected) }
                     deliver()
                 }
             }

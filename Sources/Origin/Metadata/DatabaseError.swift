@@ -70,3 +70,13 @@ extension DatabaseError {
         }
     }
 }
+
+extension DatabaseError {
+    /// Nothing is wrong with the question; there is nobody to answer it now.
+    package var isDatabaseAway: Bool {
+        switch kind {
+        case .unavailable, .overloaded, .timeout: true
+        case .serialization, .uniqueViolation, .foreignKeyViolation, .schemaTooNew, .invalidData, .other: false
+        }
+    }
+}

@@ -4,6 +4,7 @@ import Blocking
 import Disk
 import Glibc
 package import Logging
+import Synchronization
 
 /// A PostgreSQL server of the origin's own, so that a first run needs no set-up.
 ///
@@ -11,7 +12,8 @@ package import Logging
 /// short runtime directory; there is no TCP. Its user is the one who starts it, or, for root, `postgres`.
 ///
 /// States: none → whole cluster → running → stopped. A server that outlived its origin (a crash, `kill -9`) is adopted
-/// by the next start. Durability is PostgreSQL's default: fsync on.
+/// by the next start; one that ends by itself is started again by `keepRunning`. Durability is PostgreSQL's default:
+/// fsync on.
 package final class PrivateCluster: Sendable {
     package enum StopMode: Sendable {
         /// Ends connections, writes a checkpoint.
@@ -22,11 +24,11 @@ package final class PrivateCluster: Sendable {
         fileprivate var signal: Int32 { self == .fast ? SIGINT : SIGQUIT }
     }
 
-    /// A connection URI for libpq.
+    /// A connection URI for libpq. It stays the same when the server is started again.
     package let url: String
-    package let processID: Int32
-    package let socketDirectory: String
+    private let server: Mutex<PostmasterFile>
     private let folder: ClusterFolder
+    private let options: Options
     private let pool: BlockingPool
     private let logger: Logger
 
@@ -35,14 +37,24 @@ package final class PrivateCluster: Sendable {
     private static let fastStopTimeout: Duration = .seconds(60)
     private static let immediateStopTimeout: Duration = .seconds(10)
     private static let pollMicroseconds: UInt32 = 10_000
+    private static let watchInterval: Duration = .seconds(1)
     /// A log that is larger at a start is put aside.
     private static let logBytesMax: Int64 = 1 << 20
 
-    private init(_ server: PostmasterFile, folder: ClusterFolder, pool: BlockingPool, logger: Logger) {
+    /// How the server is started.
+    private struct Options: Sendable {
+        let runtimeDirectory: String?
+        let userName: String
+        let settings: [String: String]
+    }
+
+    private init(
+        _ server: PostmasterFile, folder: ClusterFolder, options: Options, pool: BlockingPool, logger: Logger
+    ) {
         url = RuntimeDirectory.url(socketDirectory: server.socketDirectory)
-        processID = server.processID
-        socketDirectory = server.socketDirectory
+        self.server = Mutex(server)
         self.folder = folder
+        self.options = options
         self.pool = pool
         self.logger = logger
     }
@@ -67,17 +79,37 @@ package final class PrivateCluster: Sendable {
         do {
             return try await pool.run {
                 let folder = ClusterFolder(path: dataDirectory)
-                let server = try startBlocking(
-                    folder, runtimeDirectory: runtimeDirectory, userName: userName, settings: settings, logger: logger)
-                return PrivateCluster(server, folder: folder, pool: pool, logger: logger)
+                let options = Options(runtimeDirectory: runtimeDirectory, userName: userName, settings: settings)
+                let server = try startBlocking(folder, options, logger: logger)
+                return PrivateCluster(server, folder: folder, options: options, pool: pool, logger: logger)
             }
         } catch {
             throw PrivatePostgresError(error)
         }
     }
 
+    package var processID: Int32 { server.withLock { $0.processID } }
+    package var socketDirectory: String { server.withLock { $0.socketDirectory } }
+
+    /// Starts the server again when it has ended, whatever ended it, until cancelled: an origin whose database was taken
+    /// by the kernel for its memory is to heal by itself.
+    package func keepRunning() async {
+        while (try? await Task.sleep(for: Self.watchInterval)) != nil {
+            do {
+                try await pool.run { [self] in
+                    guard !folder.isServer(processID) else { return }
+                    logger.error("private database has ended", metadata: ["database.pid": "\(processID)"])
+                    let again = try Self.startBlocking(folder, options, logger: logger)
+                    server.withLock { $0 = again }
+                }
+            } catch {
+                logger.error("private database not started", metadata: ["error": "\(PrivatePostgresError(error))"])
+            }
+        }
+    }
+
     /// Stops the server, whoever started it, and waits for its end. A fast stop that takes too long becomes an
-    /// immediate one.
+    /// immediate one. No `keepRunning` may run any more.
     package func stop(_ mode: StopMode = .fast) async {
         do {
             try await pool.run { [folder, processID] in try Self.stopBlocking(folder, processID, mode) }
@@ -107,9 +139,7 @@ package final class PrivateCluster: Sendable {
 
     private static func startBlocking(
         _ folder: ClusterFolder,
-        runtimeDirectory: String?,
-        userName: String,
-        settings: [String: String],
+        _ options: Options,
         logger: Logger
     ) throws -> PostmasterFile {
         try Directory.create(folder.path, permissions: 0o700)
@@ -123,7 +153,7 @@ package final class PrivateCluster: Sendable {
         let programs = try ServerPrograms.find(majorVersion: version)
         let log = try openLog(folder)
         let ownerID = version == nil ? nil : try FileStatus.of(folder.cluster)?.ownerID
-        let account = try ServerAccount.choose(ownerID: ownerID, name: userName)
+        let account = try ServerAccount.choose(ownerID: ownerID, name: options.userName)
         if version == nil {
             try ClusterInitialization(folder: folder, programs: programs, account: account).run(output: log)
             logger.info("private database made", metadata: ["database.user": "\(account.name)"])
@@ -131,10 +161,10 @@ package final class PrivateCluster: Sendable {
         guard let status = try FileStatus.of(folder.cluster) else {
             throw DiskError(call: "stat", path: folder.cluster, errno: ENOENT)
         }
-        let runtime = try RuntimeDirectory(path: runtimeDirectory, cluster: status, account: account)
+        let runtime = try RuntimeDirectory(path: options.runtimeDirectory, cluster: status, account: account)
         try runtime.removeStaleSocket()
         let child = try ChildProcess.spawn(
-            account.commandPrefix + command(programs, runtime: runtime, settings: settings),
+            account.commandPrefix + command(programs, runtime: runtime, settings: options.settings),
             directory: try File.open(folder.cluster, .read),
             input: try File.open("/dev/null", .read),
             output: log)

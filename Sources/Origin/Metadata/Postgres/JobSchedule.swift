@@ -16,7 +16,7 @@ package struct JobSchedule<Job> {
     }
 
     private let queueCountMax: Int
-    private var waiting = Deque<Job>()
+    private var waiting = Deque<(job: Job, latestStart: ContinuousClock.Instant)>()
     private var idle: Deque<Int>
     private var isClosed = false
 
@@ -25,20 +25,33 @@ package struct JobSchedule<Job> {
         idle = Deque((0..<connectionCount).reversed())
     }
 
-    package mutating func submit(_ job: Job) -> Admission {
+    /// - Parameter latestStart: When `expired` takes the job back; not earlier than that of the job before.
+    package mutating func submit(_ job: Job, latestStart: ContinuousClock.Instant) -> Admission {
         if isClosed { return .closed }
         if let connection = idle.popLast() { return .start(connection: connection) }
         guard waiting.count < queueCountMax else { return .full }
-        waiting.append(job)
+        waiting.append((job, latestStart))
         return .queued
     }
 
     /// - Returns: The next job for the same connection, or `nil`: it is idle.
     package mutating func finished(connection: Int, isConnected: Bool) -> Job? {
-        if let job = waiting.popFirst() { return job }
+        if let next = waiting.popFirst() { return next.job }
         if isConnected { idle.append(connection) } else { idle.prepend(connection) }
         return nil
     }
+
+    /// Jobs that have waited for too long. They are not handed out any more.
+    package mutating func expired(at now: ContinuousClock.Instant) -> [Job] {
+        var jobs: [Job] = []
+        while let first = waiting.first, first.latestStart <= now {
+            jobs.append(first.job)
+            waiting.removeFirst()
+        }
+        return jobs
+    }
+
+    package var hasWaiting: Bool { !waiting.isEmpty }
 
     /// Refuses further jobs. Those that wait are still handed out.
     package mutating func close() { isClosed = true }

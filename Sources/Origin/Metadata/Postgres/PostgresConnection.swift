@@ -23,7 +23,7 @@ final class PostgresConnection {
     /// The program has fewer statements than this; the limit is for a connection's memory on the server.
     private static let preparedStatementCountMax = 256
     /// How much later than the server's statement timeout this side gives up.
-    private static let answerGrace: Duration = .seconds(2)
+    private static let answerGrace: Duration = .milliseconds(500)
 
     private init(raw: OpaquePointer, notices: NoticeLog, statementTimeout: Duration) {
         self.raw = raw
