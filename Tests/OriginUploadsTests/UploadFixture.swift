@@ -122,6 +122,26 @@ final class UploadFixture: Sendable {
         }
     }
 
+    /// Where the digest's bytes are now.
+    func key(of digest: Digest) async throws -> BlobKey {
+        let record = try #require(try await database.blob(digest, inRepository: repositoryID))
+        return try #require(BlobKey(record.storageKey))
+    }
+
+    /// As a disk that forgets would.
+    func overwrite(_ key: BlobKey, at offset: Int, with byte: UInt8) throws {
+        let blob = try #require(try store.open(key))
+        let file = try File.open(blob.file.path, .readWrite)
+        try withUnsafeBytes(of: byte) { try file.write($0, at: Int64(offset)) }
+    }
+
+    /// Runs what the service does without a request.
+    func whileRunning(_ body: () async throws -> Void) async throws {
+        let background = Task { [service] in await service.run() }
+        defer { background.cancel() }
+        try await body()
+    }
+
     /// Paths of all files in the store.
     func storedFiles() throws -> [String] {
         let root = directory.path + "/blobs"
@@ -130,6 +150,18 @@ final class UploadFixture: Sendable {
             try? Directory.entries("\(root)/\(folder)") { files.append("\(root)/\(folder)/\($0)") }
         }
         return files.sorted()
+    }
+}
+
+/// Waits for something that happens without a request.
+func eventually(sourceLocation: SourceLocation = #_sourceLocation, _ holds: () async throws -> Bool) async throws {
+    let deadline = ContinuousClock.now + .seconds(30)
+    while try await !holds() {
+        guard ContinuousClock.now < deadline else {
+            Issue.record("did not happen in time", sourceLocation: sourceLocation)
+            return
+        }
+        await Task.yield()
     }
 }
 

@@ -30,6 +30,11 @@ package protocol BlobStore: Sendable {
     /// - Throws: `.io`.
     func remove(_ key: BlobKey) throws(BlobStoreError)
 
+    /// The keys of all files, committed or not, whose first byte is `prefix`; also of a piece list without its blob. In no
+    /// order, each once.
+    /// - Throws: `.io`.
+    func keys(startingWith prefix: UInt8) throws(BlobStoreError) -> Set<BlobKey>
+
     /// Refuses what would use up the reserve of the volume.
     /// - Parameter additionalBytes: What is about to be written, zero if unknown.
     /// - Throws: `.outOfSpace`, `.io`.
@@ -40,6 +45,12 @@ package protocol BlobStore: Sendable {
 package struct StoredBlob: Sendable {
     package let file: File
     package let sizeBytes: Int64
+
+    /// - Returns: Bytes read; fewer than asked for only at the end.
+    /// - Throws: `.io`.
+    package func read(into bytes: UnsafeMutableRawBufferPointer, at offset: Int64) throws(BlobStoreError) -> Int {
+        try storing { try file.read(into: bytes, at: offset) }
+    }
 }
 
 /// One blob while it is being written. Every call blocks and is made on the disk pool; writes may run in parallel.

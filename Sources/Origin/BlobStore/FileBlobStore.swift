@@ -88,6 +88,19 @@ package final class FileBlobStore: BlobStore {
         }
     }
 
+    package func keys(startingWith prefix: UInt8) throws(BlobStoreError) -> Set<BlobKey> {
+        var keys: Set<BlobKey> = []
+        let folder = "\(directory)/\(Hex.encode([prefix]))"
+        do throws(DiskError) {
+            try Directory.entries(folder) { name in
+                if let key = BlobKey(name.prefix(BlobKey.textBytes)) { keys.insert(key) }
+            }
+        } catch {
+            guard error.kind == .notFound else { throw BlobStoreError(.io, "\(error)", cause: error) }
+        }
+        return keys
+    }
+
     package func checkSpace(for additionalBytes: Int64) throws(BlobStoreError) {
         if volume.isSuspect { throw BlobStoreError(.io, "\(directory) failed to sync; restart after repair") }
         let available = try storing { try Directory.freeBytes(directory).available }

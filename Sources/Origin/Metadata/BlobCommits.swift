@@ -51,6 +51,9 @@ extension Database {
                 StoredBlobRecord(digest: digest, storageKey: storageKey, sizeBytes: sizeBytes, hasPieces: hasPieces),
                 replacing: damagedKey)
             try session.linkBlob(digest, into: repositoryID)
+            if damagedKey != nil, currentKey == storageKey {
+                try session.appendChange(.healedBlob(digest))
+            }
             return BlobCommit(storageKey: currentKey)
         }
     }

@@ -19,6 +19,22 @@ package struct StoredBlobRecord: Sendable, Hashable {
 }
 
 extension Database {
+    /// Those of the keys that neither a blob nor an upload session has.
+    package func unknownStorageKeys(_ keys: [String]) async throws(DatabaseError) -> Set<String> {
+        try await run { session throws(DatabaseError) in
+            let rows = try session.query(
+                """
+                SELECT key FROM unnest($1::text[]) AS given (key)
+                WHERE NOT EXISTS (SELECT FROM blobs WHERE storage_key = key)
+                    AND NOT EXISTS (SELECT FROM upload_sessions WHERE storage_key = key)
+                """,
+                .textArray(keys))
+            var unknown: Set<String> = []
+            for row in rows { unknown.insert(try row[0]) }
+            return unknown
+        }
+    }
+
     /// A blob as a repository holds it; `nil` if it does not, whoever else does.
     package func blob(
         _ digest: Digest,
@@ -72,17 +88,17 @@ extension Database {
             try session.query(
                 "DELETE FROM repository_blobs WHERE repository_id = $1 AND digest = $2",
                 .int8(repositoryID), .digest(digest))
-            try session.appendChange(
-                kind: Change.unlinkedBlobKind, subject: Change.subject(ofBlob: digest, in: repositoryID))
+            try session.appendChange(.unlinkedBlob(digest, repositoryID: repositoryID))
             return .unlinked
         }
     }
 
     /// Links a blob of one repository into another. Rights are the caller's business.
+    /// - Parameter source: `nil`: any repository of the target's organization.
     /// - Returns: `false` if the source does not hold it.
     package func mountBlob(
         _ digest: Digest,
-        from source: Int64,
+        from source: Int64?,
         into target: Int64
     ) async throws(DatabaseError) -> Bool {
         try await transaction { session throws(DatabaseError) in
@@ -91,9 +107,12 @@ extension Database {
             let held = try session.query(
                 """
                 SELECT FROM repository_blobs l JOIN blobs b ON b.digest = l.digest
-                WHERE l.repository_id = $1 AND l.digest = $2 AND b.state = 'live'
+                WHERE l.digest = $2 AND b.state = 'live' AND (l.repository_id = $1 OR $1::bigint IS NULL AND EXISTS (
+                    SELECT FROM repositories holder JOIN repositories target USING (organization_id)
+                    WHERE holder.id = l.repository_id AND target.id = $3))
+                LIMIT 1
                 """,
-                .int8(source), .digest(digest))
+                .int8(source), .digest(digest), .int8(target))
             guard !held.isEmpty else { return false }
             try session.linkBlob(digest, into: target)
             return true

@@ -16,16 +16,41 @@ package struct Change: Sendable, Hashable, Identifiable {
 }
 
 extension Change {
-    static let unlinkedBlobKind = "unlinked-blob"
+    /// What an origin must forget.
+    package enum Effect: Sendable, Hashable {
+        /// A blob was taken out of a repository.
+        case unlinkedBlob(Digest, repositoryID: Int64)
+        /// A manifest was deleted, and with it the tags that pointed at it; or its media type is another one now.
+        case changedManifest(Digest, repositoryID: Int64)
+        /// A digest points at another file. Who remembers the damaged one would go on serving it.
+        case healedBlob(Digest)
+    }
 
-    static func subject(ofBlob digest: Digest, in repositoryID: Int64) -> String { "\(repositoryID)/\(digest)" }
+    /// - Returns: `nil` for what a newer version may write: then anything may have changed.
+    package var effect: Effect? {
+        switch kind {
+        case "unlinked-blob": repositoryDigest.map { .unlinkedBlob($1, repositoryID: $0) }
+        case "changed-manifest": repositoryDigest.map { .changedManifest($1, repositoryID: $0) }
+        case "healed-blob": Digest(subject).map { .healedBlob($0) }
+        default: nil
+        }
+    }
 
-    /// The blob that was taken out of a repository, if that is what changed.
-    package var unlinkedBlob: (repositoryID: Int64, digest: Digest)? {
-        guard kind == Self.unlinkedBlobKind, let slash = subject.utf8.firstIndex(of: UInt8(ascii: "/")),
+    private var repositoryDigest: (Int64, Digest)? {
+        guard let slash = subject.utf8.firstIndex(of: UInt8(ascii: "/")),
             let repositoryID = Int64(subject[..<slash]), let digest = Digest(subject[subject.index(after: slash)...])
         else { return nil }
         return (repositoryID, digest)
+    }
+}
+
+extension Change.Effect {
+    fileprivate var row: (kind: String, subject: String) {
+        switch self {
+        case .unlinkedBlob(let digest, let repositoryID): ("unlinked-blob", "\(repositoryID)/\(digest)")
+        case .changedManifest(let digest, let repositoryID): ("changed-manifest", "\(repositoryID)/\(digest)")
+        case .healedBlob(let digest): ("healed-blob", digest.description)
+        }
     }
 }
 
@@ -36,6 +61,11 @@ extension Session {
     /// Tells the other origins, once this transaction commits. The last statements of a transaction: from here to the
     /// commit, appenders wait for each other. Without that, a number could become visible after a higher one, and who
     /// reads in order would miss it.
+    func appendChange(_ effect: Change.Effect) throws(DatabaseError) {
+        try appendChange(kind: effect.row.kind, subject: effect.row.subject)
+    }
+
+    /// As the other one, in words.
     package func appendChange(kind: String, subject: String) throws(DatabaseError) {
         precondition(connection.isInTransaction, "a change is part of the transaction that makes it")
         try query("SELECT pg_advisory_xact_lock($1)", .int8(Self.changesLock))

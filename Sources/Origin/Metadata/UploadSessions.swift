@@ -138,7 +138,8 @@ extension Database {
             let rows = try session.query(
                 """
                 UPDATE upload_sessions
-                SET lease_origin = $3, lease_process = $4, lease_expires_at = now() + make_interval(secs => $5)
+                SET lease_origin = $3, lease_process = $4, lease_expires_at = now() + make_interval(secs => $5),
+                    updated_at = now()
                 WHERE id = $1 AND repository_id = $2 AND state = 'open'
                     AND (lease_origin IS NULL OR lease_expires_at <= now()
                         OR (lease_origin = $3 AND lease_process = $4))
@@ -212,6 +213,39 @@ extension Database {
     package func deleteUploadSession(id: UUID) async throws(DatabaseError) {
         try await run { session throws(DatabaseError) in
             _ = try session.query("DELETE FROM upload_sessions WHERE id = $1 AND state = 'open'", .uuid(id))
+        }
+    }
+
+    /// Removes open sessions that nobody has written to for `idleTime`, at most `limit` of them.
+    /// - Returns: The keys of their files, which are the caller's to remove.
+    package func removeIdleUploadSessions(idleTime: Duration, limit: Int = 100) async throws(DatabaseError) -> [String]
+    {
+        try await run { session throws(DatabaseError) in
+            let rows = try session.query(
+                """
+                DELETE FROM upload_sessions WHERE id IN (
+                    SELECT id FROM upload_sessions
+                    WHERE state = 'open' AND updated_at <= now() - make_interval(secs => $1)
+                        AND (lease_origin IS NULL OR lease_expires_at <= now())
+                    LIMIT $2 FOR UPDATE SKIP LOCKED)
+                RETURNING storage_key
+                """,
+                .seconds(idleTime), .int8(Int64(limit)))
+            var keys: [String] = []
+            for row in rows { keys.append(try row[0]) }
+            return keys
+        }
+    }
+
+    /// Removes sessions that were committed longer than `age` ago: a PUT that repeats one is refused from then on.
+    package func removeCommittedUploadSessions(age: Duration) async throws(DatabaseError) {
+        try await run { session throws(DatabaseError) in
+            _ = try session.query(
+                """
+                DELETE FROM upload_sessions
+                WHERE state = 'committed' AND updated_at <= now() - make_interval(secs => $1)
+                """,
+                .seconds(age))
         }
     }
 

@@ -112,13 +112,17 @@ extension UploadService {
             logger.error("damaged blob replaced", metadata: ["blob.digest": "\(digest)", "blob.key": "\(key)"])
             key = try await record(digest, ownKey, sizeBytes, in: repositoryID, sessionID, replacing: key)
         }
-        if key != ownKey { await remove(ownKey) }
+        if key != ownKey {
+            let twin = Twin(
+                digest: digest, sizeBytes: sizeBytes, incumbent: key, newcomer: ownKey, repositoryID: repositoryID)
+            if !incumbents.append(twin) { await remove(ownKey) }
+        }
         return CommittedBlob(digest: digest, sizeBytes: sizeBytes, key: key)
     }
 
     /// Commits in the database.
     /// - Returns: The key that the digest points at now; another one if the blob was stored before.
-    private func record(
+    func record(
         _ digest: Digest,
         _ key: BlobKey,
         _ sizeBytes: Int64,

@@ -28,6 +28,10 @@ package final class UploadService: Sendable {
         package var uploadCountMax = 256
         /// Blobs up to here are read again if the PUT names an algorithm that the session did not announce.
         package var rehashBytesMax: Int64 = 1 << 30
+        /// Open sessions that nobody writes to end after so long.
+        package var sessionIdleTime: Duration = .seconds(7 * 86_400)
+        /// For so long a PUT that repeats the one that committed its session succeeds again.
+        package var committedSessionTime: Duration = .seconds(3600)
 
         package init(originID: String, processID: String) {
             self.originID = originID
@@ -43,6 +47,7 @@ package final class UploadService: Sendable {
     let logger: Logger
     let buffers = PieceBufferPool(idleCountMax: 16)
     let leases = UploadLeases()
+    let incumbents = IncumbentQueue()
     let pushedBytes: Counter
     private let runningCount = Atomic(0)
 
@@ -67,8 +72,23 @@ package final class UploadService: Sendable {
         pushedBytes = metrics.counter("depot_origin_pushed_bytes_total", help: "Bytes of blobs received from clients.")
     }
 
-    /// Takes back the leases of this origin's earlier process, then renews those of this one until cancelled.
+    private static let removalInterval: Duration = .seconds(600)
+
+    /// What goes on without a request, until cancelled.
     package func run(clock: some Clock<Duration> = ContinuousClock()) async {
+        await withDiscardingTaskGroup { work in
+            work.addTask { await self.keepLeases(clock) }
+            work.addTask { await self.checkIncumbents() }
+            work.addTask {
+                repeat {
+                    await self.removeOldSessions()
+                } while (try? await clock.sleep(for: Self.removalInterval)) != nil
+            }
+        }
+    }
+
+    /// Takes back the leases of this origin's earlier process, then renews those of this one.
+    private func keepLeases(_ clock: some Clock<Duration>) async {
         while !Task.isCancelled {
             do {
                 try await database.reclaimLeases(
@@ -92,6 +112,21 @@ package final class UploadService: Sendable {
             }
         } catch {
             logger.warning("upload leases not renewed", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// One round of removals: sessions that were left, with what they received, and those committed long ago.
+    package func removeOldSessions() async {
+        do {
+            while true {
+                let keys = try await database.removeIdleUploadSessions(idleTime: configuration.sessionIdleTime)
+                if keys.isEmpty { break }
+                logger.info("idle upload sessions removed", metadata: ["count": "\(keys.count)"])
+                for key in keys { if let key = BlobKey(key) { await remove(key) } }
+            }
+            try await database.removeCommittedUploadSessions(age: configuration.committedSessionTime)
+        } catch {
+            logger.warning("old upload sessions not removed", metadata: ["error": "\(error)"])
         }
     }
 
