@@ -110,11 +110,69 @@ extension Integration.OneSystem {
             #expect(try await repository.push(manifest, as: "missing").status == 201)
         }
 
-        @Test("an index may name manifests that were not pushed")
+        @Test("an index may name manifests that were not pushed; a warning says which")
         func sparseIndex() async throws {
-            let index = TestManifest.index(of: [(TestBlob(sizeBytes: 7).digest, 7)])
-            #expect(try await repository.push(index, as: "sparse").status == 201)
+            let absent = TestBlob(sizeBytes: 7).digest
+            let index = TestManifest.index(of: [(absent, 7)])
+            let put = try await repository.push(index, as: "sparse")
+            #expect(put.status == 201)
+            #expect(put["warning"] == "299 - \"not in this repository yet: \(absent)\"")
             #expect(try await repository.ask("GET", "manifests/sparse").body == index.bytes)
+        }
+
+        // MARK: Several tags at once (main's addition to distribution-spec 1.1)
+
+        @Test(
+            "a push by digest sets all tags of its query, and the answer names them",
+            arguments: DigestAlgorithm.allCases)
+        func severalTags(algorithm: DigestAlgorithm) async throws {
+            let manifest = try await pushedImage()
+            var hash = StreamingHash(algorithm)
+            hash.update(manifest.bytes)
+            let digest = hash.finalized()
+            let names = (1...10).map { "\(algorithm.rawValue)-\($0)" }
+            let query = (names + [names[0]]).map { "tag=\($0)" }.joined(separator: "&")
+            let put = try await repository.push(manifest, as: "\(digest)?\(query)")
+            #expect(put.status == 201)
+            #expect(put["oci-tag"] == names.joined(separator: ", "))
+            #expect(put["docker-content-digest"] == "\(digest)")
+            for name in names {
+                let get = try await repository.ask("GET", "manifests/\(name)")
+                #expect(get.body == manifest.bytes)
+                #expect(get["docker-content-digest"] == "\(digest)")
+            }
+            #expect(try await repository.ask("DELETE", "manifests/\(names[3])").status == 202)
+            #expect(try await repository.ask("HEAD", "manifests/\(names[3])").status == 404)
+            #expect(try await repository.ask("HEAD", "manifests/\(names[4])").status == 200)
+        }
+
+        @Test("a push by tag sets the tags of its query besides")
+        func tagWithTags() async throws {
+            let manifest = try await pushedImage()
+            let put = try await repository.push(manifest, as: "besides?tag=besides-2")
+            #expect(put["oci-tag"] == "besides, besides-2")
+            #expect(try await repository.ask("GET", "manifests/besides-2").body == manifest.bytes)
+        }
+
+        @Test("M55: of three tags one is none: 400, and nothing is stored")
+        func oneBadTag() async throws {
+            let manifest = try await pushedImage()
+            let put = try await repository.push(manifest, as: "\(manifest.digest)?tag=m55-a&tag=.m55-b&tag=m55-c")
+            #expect(put.status == 400)
+            #expect(put.codes == ["MANIFEST_INVALID"])
+            for reference in ["m55-a", "m55-c", "\(manifest.digest)"] {
+                #expect(try await repository.ask("HEAD", "manifests/\(reference)").status == 404)
+            }
+        }
+
+        @Test("M56: more tags than one push may set: 414, and nothing is stored", arguments: [101, 1000])
+        func tooManyTags(count: Int) async throws {
+            let manifest = try await pushedImage()
+            let query = (1...count).map { "tag=m56-\($0)" }.joined(separator: "&")
+            let put = try await repository.push(manifest, as: "\(manifest.digest)?\(query)")
+            #expect(put.status == 414)
+            #expect(try await repository.ask("HEAD", "manifests/m56-1").status == 404)
+            #expect(try await repository.ask("HEAD", "manifests/\(manifest.digest)").status == 404)
         }
 
         @Test("a subject that does not exist yet is accepted, and the answer says that it was understood")

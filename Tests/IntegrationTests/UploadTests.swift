@@ -197,6 +197,16 @@ extension Integration.OneSystem {
             #expect(try await target.blobFromOrigin(blob.digest).body == blob.bytes)
         }
 
+        @Test("a mount that names no source finds the blob in any repository of the organization")
+        func mountWithoutSource() async throws {
+            let blob = try await system.repository("mount-source").pushedBlob(sizeBytes: 5000)
+            let target = system.repository("mount-target")
+            let answer = try await target.ask("POST", "blobs/uploads/?mount=\(blob.digest)")
+            #expect(answer.status == 201)
+            #expect(answer["location"] == "/v2/\(target.name)/blobs/\(blob.digest)")
+            #expect(try await target.blobFromOrigin(blob.digest).body == blob.bytes)
+        }
+
         @Test(
             "a mount that cannot be done begins an upload",
             arguments: ["&from=demo/nowhere", "&from=absent/x", "&from=A//", ""])

@@ -11,6 +11,7 @@ import OriginAuth
 import OriginBlobStore
 import OriginEdgeControl
 import OriginHTTP
+import OriginLifecycle
 import OriginMetadata
 import OriginRegistryAPI
 import OriginSecrets
@@ -25,6 +26,7 @@ struct OriginParts: Sendable {
     let adminGroups: [any RouteGroup]
 
     private let uploads: UploadService
+    private let orphans: OrphanSweep
     private let follower: ChangeFollower
     private let keeper: FleetKeeper
     private let controls = ControlConnections()
@@ -50,12 +52,13 @@ struct OriginParts: Sendable {
         let hashPool = BlockingPool(
             name: "hash", threadCount: ProcessInfo.processInfo.activeProcessorCount, queueCountMax: 4096)
         let auth = AuthService(store: database, tokens: secrets.tokens, logger: logger)
-        let index = RepositoryIndex(database: database)
         let fleet = Fleet(linkTimeToLiveSeconds: timeToLiveSeconds, metrics: metrics, logger: logger)
         let directory = EdgeDirectory(
             database: database, wrapping: secrets.wrapping, masters: secrets.masters, fleet: fleet, logger: logger)
         let origins = OriginDirectory(
             id: originID, url: settings.ownURL(port: settings.listen.port), database: database)
+        do { try await origins.join() } catch { throw StartFailure("joining the other origins", error) }
+        let index = RepositoryIndex(database: database, isOnlyOrigin: { origins.isAlone })
         let locator = BlobLocator(database: database)
         uploads = UploadService(
             database: database,
@@ -65,6 +68,8 @@ struct OriginParts: Sendable {
             configuration: .init(originID: originID, processID: SecureRandom.label(16)),
             metrics: metrics,
             logger: logger)
+        orphans = OrphanSweep(
+            database: database, store: store, diskPool: diskPool, metrics: metrics, logger: logger)
         var registry = RegistryAPI.Configuration()
         registry.directServeBytesMax = settings.directServeBytesMax.bytes
         registry.manifestBytesMax = Int(settings.manifestBytesMax.bytes)
@@ -102,9 +107,12 @@ struct OriginParts: Sendable {
             onChanges: { changes in
                 // One tenant's delete must not make everybody's memory cold: what names its subject costs only that.
                 for change in changes {
-                    if let (repositoryID, digest) = change.unlinkedBlob {
-                        index.forget(digest, in: repositoryID)
-                    } else {
+                    switch change.effect {
+                    case .unlinkedBlob(let digest, let repositoryID): index.forget(digest, in: repositoryID)
+                    case .changedManifest(let digest, let repositoryID):
+                        index.deleted(digest, in: repositoryID)
+                    case .healedBlob: index.invalidate()
+                    case nil:
                         auth.invalidate()
                         index.invalidate()
                     }
@@ -145,6 +153,7 @@ struct OriginParts: Sendable {
         try await withThrowingTaskGroup(of: Void.self) { work in
             for other in others { work.addTask { await other() } }
             work.addTask { [uploads] in await uploads.run() }
+            work.addTask { [orphans] in await orphans.run() }
             work.addTask { [follower] in await follower.run() }
             work.addTask { [keeper] in await keeper.run() }
             defer { work.cancelAll() }

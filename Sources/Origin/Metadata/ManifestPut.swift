@@ -4,8 +4,12 @@ package import OCI
 
 package enum ManifestPut: Sendable, Hashable {
     case stored
+    /// Stored, although these children of the index are not in the repository, in the order of their digests.
+    case storedWithout([Digest])
     /// Refused: content that must be there and is not, in the order of the digests. Nothing was stored.
     case missing([Digest])
+    /// Refused: a descriptor gives another size than its content has here. Clients that believe it could not pull.
+    case sizeMismatch(Digest, sizeBytes: Int64)
 }
 
 extension Database {
@@ -33,12 +37,20 @@ extension Database {
             try session.lockManifests(references.children, in: repositoryID)
             let blobs = try session.presentBlobs(references.blobs, in: repositoryID)
             let children = try session.presentManifests(references.children, in: repositoryID)
-            let missing = references.required(missingReferences).subtracting(blobs).subtracting(children)
+            let missing = references.required(missingReferences).subtracting(blobs.keys).subtracting(children.keys)
             guard missing.isEmpty else { return .missing(missing.sorted()) }
-            try session.upsertManifest(document, digest: digest, body: body, in: repositoryID)
-            try session.upsertReferences(references, of: digest, presentBlobs: blobs, in: repositoryID)
+            for (kind, descriptor) in references.all {
+                let sizeBytes = (kind == .child ? children : blobs)[descriptor.digest]
+                if let sizeBytes, sizeBytes != descriptor.sizeBytes {
+                    return .sizeMismatch(descriptor.digest, sizeBytes: sizeBytes)
+                }
+            }
+            let isChanged = try session.upsertManifest(document, digest: digest, body: body, in: repositoryID)
+            try session.upsertReferences(references, of: digest, presentBlobs: Set(blobs.keys), in: repositoryID)
             try session.moveTags(tags, to: digest, in: repositoryID)
-            return .stored
+            if isChanged { try session.appendChange(.changedManifest(digest, repositoryID: repositoryID)) }
+            let absent = Set(references.children).subtracting(children.keys)
+            return absent.isEmpty ? .stored : .storedWithout(absent.sorted())
         }
     }
 }
@@ -86,36 +98,44 @@ extension Session {
             .int8(repositoryID), .digests(digests))
     }
 
-    fileprivate func presentBlobs(_ digests: [Digest], in repositoryID: Int64) throws(DatabaseError) -> Set<Digest> {
-        guard !digests.isEmpty else { return [] }
+    /// With their sizes.
+    fileprivate func presentBlobs(
+        _ digests: [Digest],
+        in repositoryID: Int64
+    ) throws(DatabaseError) -> [Digest: Int64] {
+        guard !digests.isEmpty else { return [:] }
         return try query(
             """
-            SELECT l.digest FROM repository_blobs l JOIN blobs b ON b.digest = l.digest
+            SELECT l.digest, b.size_bytes FROM repository_blobs l JOIN blobs b ON b.digest = l.digest
             WHERE l.repository_id = $1 AND l.digest = ANY ($2) AND b.state = 'live'
             """,
             .int8(repositoryID), .digests(digests)
-        ).digests()
+        ).sizes()
     }
 
+    /// With their sizes.
     fileprivate func presentManifests(
         _ digests: [Digest],
         in repositoryID: Int64
-    ) throws(DatabaseError) -> Set<Digest> {
-        guard !digests.isEmpty else { return [] }
+    ) throws(DatabaseError) -> [Digest: Int64] {
+        guard !digests.isEmpty else { return [:] }
         return try query(
-            "SELECT digest FROM manifests WHERE repository_id = $1 AND digest = ANY ($2)",
+            """
+            SELECT digest, octet_length(body)::bigint FROM manifests WHERE repository_id = $1 AND digest = ANY ($2)
+            """,
             .int8(repositoryID), .digests(digests)
-        ).digests()
+        ).sizes()
     }
 
+    /// - Returns: Whether it was there with another media type.
     fileprivate func upsertManifest(
         _ document: ManifestDocument,
         digest: Digest,
         body: [UInt8],
         in repositoryID: Int64
-    ) throws(DatabaseError) {
+    ) throws(DatabaseError) -> Bool {
         // A body that does not name its media type can be pushed again under another one.
-        try query(
+        let rows = try query(
             """
             INSERT INTO manifests AS m
                 (repository_id, digest, media_type, body, artifact_type, subject_digest, annotations)
@@ -123,10 +143,14 @@ extension Session {
             ON CONFLICT (repository_id, digest) DO UPDATE
             SET media_type = excluded.media_type, artifact_type = excluded.artifact_type
             WHERE m.media_type <> excluded.media_type
+            RETURNING xmax <> 0
             """,
             .int8(repositoryID), .digest(digest), .text(document.mediaType), .bytea(body),
             .text(document.referrerArtifactType), .digest(document.subject?.digest),
             .bytea(document.referrerAnnotations))
+        // Of the row that was written: xmax is 0 only in one that is new.
+        guard let row = rows.first else { return false }
+        return try row[0]
     }
 
     fileprivate func upsertReferences(
@@ -171,17 +195,20 @@ extension Session {
 }
 
 extension Rows {
-    /// Column 0 of all rows.
-    fileprivate func digests() throws(DatabaseError) -> Set<Digest> {
-        var digests: Set<Digest> = []
-        for row in self { digests.insert(try row[0]) }
-        return digests
+    /// Columns: digest, size.
+    fileprivate func sizes() throws(DatabaseError) -> [Digest: Int64] {
+        var sizes: [Digest: Int64] = [:]
+        for row in self { sizes[try row[0]] = try row[1] }
+        return sizes
     }
 }
 
 extension ManifestDocument {
     /// What a referrers list shows: an image without a type of its own is known by its config's media type.
-    fileprivate var referrerArtifactType: String? { artifactType ?? config?.mediaType }
+    fileprivate var referrerArtifactType: String? {
+        if let artifactType, !artifactType.isEmpty { return artifactType }
+        return config?.mediaType
+    }
 
     /// What a referrers list shows besides; `nil` for a manifest that is no referrer or has none.
     fileprivate var referrerAnnotations: [UInt8]? {

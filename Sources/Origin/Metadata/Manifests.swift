@@ -80,6 +80,7 @@ extension Database {
             }
             try session.query(
                 "DELETE FROM manifests WHERE repository_id = $1 AND digest = $2", .int8(repositoryID), .digest(digest))
+            try session.appendChange(.changedManifest(digest, repositoryID: repositoryID))
             return .deleted
         }
     }

@@ -50,7 +50,7 @@ extension Database {
         after last: Digest? = nil,
         limit: Int,
         annotationBytesMax: Int64
-    ) async throws(DatabaseError) -> [ReferrerRecord] {
+    ) async throws(DatabaseError) -> Page<ReferrerRecord> {
         try await run { session throws(DatabaseError) in
             let rows = try session.query(
                 """
@@ -59,20 +59,21 @@ extension Database {
                     FROM manifests
                     WHERE repository_id = $1 AND subject_digest = $2 AND digest > $3
                         AND ($4::text IS NULL OR artifact_type = $4)
-                    ORDER BY digest LIMIT $5
+                    ORDER BY digest LIMIT $5 + 1
                 ), measured AS (
-                    SELECT *, row_number() OVER by_digest AS number,
+                    SELECT *, row_number() OVER by_digest AS number, count(*) OVER () AS found_count,
                         sum(coalesce(octet_length(annotations), 0)) OVER by_digest AS bytes
                     FROM page WINDOW by_digest AS (ORDER BY digest)
                 )
-                SELECT digest, media_type, size_bytes, artifact_type, annotations FROM measured
-                WHERE number = 1 OR bytes <= $6 ORDER BY digest
+                SELECT digest, media_type, size_bytes, artifact_type, annotations, found_count FROM measured
+                WHERE number <= $5 AND (number = 1 OR bytes <= $6) ORDER BY digest
                 """,
                 .int8(repositoryID), .digest(subject), .text(last?.description ?? ""), .text(artifactType),
                 .int8(Int64(limit)), .int8(annotationBytesMax))
             var records: [ReferrerRecord] = []
             for row in rows { records.append(try ReferrerRecord(row)) }
-            return records
+            let foundCount: Int64 = try rows.first.map { row throws(DatabaseError) in try row[5] } ?? 0
+            return Page(records, isCut: records.count < foundCount)
         }
     }
 }

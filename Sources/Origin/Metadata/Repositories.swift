@@ -57,7 +57,7 @@ extension Database {
         organizationID: Int64?,
         after last: String?,
         limit: Int
-    ) async throws(DatabaseError) -> [String] {
+    ) async throws(DatabaseError) -> Page<String> {
         try await run { session throws(DatabaseError) in
             // Slug and name together: `a-b/x` sorts before `a/x`, though `a` sorts before `a-b`.
             let rows = try session.query(
@@ -67,10 +67,10 @@ extension Database {
                 WHERE ($1::bigint IS NULL OR r.organization_id = $1) AND o.slug || '/' || r.name > $2
                 ORDER BY path LIMIT $3
                 """,
-                .int8(organizationID), .text(last ?? ""), .int8(Int64(limit)))
+                .int8(organizationID), .text(last ?? ""), .int8(Int64(limit) + 1))
             var names: [String] = []
             for row in rows { names.append(try row[0]) }
-            return names
+            return Page(names, limit: limit)
         }
     }
 }

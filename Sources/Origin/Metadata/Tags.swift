@@ -38,14 +38,14 @@ extension Database {
         repositoryID: Int64,
         after last: String?,
         limit: Int
-    ) async throws(DatabaseError) -> [Tag] {
+    ) async throws(DatabaseError) -> Page<Tag> {
         try await run { session throws(DatabaseError) in
             var tags: [Tag] = []
             let rows = try session.query(
                 "SELECT name FROM tags WHERE repository_id = $1 AND name > $2 ORDER BY name LIMIT $3",
-                .int8(repositoryID), .text(last ?? ""), .int8(Int64(limit)))
+                .int8(repositoryID), .text(last ?? ""), .int8(Int64(limit) + 1))
             for row in rows { tags.append(try row[0]) }
-            return tags
+            return Page(tags, limit: limit)
         }
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Blocking
-import HTTPServer
+import Grammar
 import HTTPTypes
 import Hummingbird
 import OCI
@@ -42,9 +42,9 @@ extension RegistryAPI {
     func deleteBlob(_ digestText: Substring, _ request: RegistryRequest) async throws -> Response {
         guard let digest = Digest(digestText) else { throw OCIFailure.digestInvalid }
         let repositoryID = try await existingRepository(request)
-        let outcome = try await database.unlinkBlob(digest, inRepository: repositoryID)
-        index.forget(digest, in: repositoryID)
-        switch outcome {
+        // Also if it fails: the outcome of a commit may be unknown.
+        defer { index.forget(digest, in: repositoryID) }
+        switch try await database.unlinkBlob(digest, inRepository: repositoryID) {
         case .unlinked: return .empty(.accepted)
         case .unknown: throw OCIFailure.blobUnknown
         case .inUse: throw OCIFailure.blobInUse

@@ -26,6 +26,8 @@ extension OCIFailure {
             headers: [.allow: allowed.joined(separator: ", ")])
     }
 
+    static let dotSegment = OCIFailure(.badRequest, .nameInvalid, "a path may not have . or .. as a segment")
+
     static func nameInvalid(isPathForm: Bool) -> OCIFailure {
         OCIFailure(
             .badRequest,
@@ -105,6 +107,11 @@ extension OCIFailure {
 
     static let manifestUnknown = OCIFailure(.notFound, .manifestUnknown, "manifest unknown to registry")
     static let tagInvalid = OCIFailure(.badRequest, .manifestInvalid, "invalid tag")
+
+    static func tooManyTags(countMax: Int) -> OCIFailure {
+        OCIFailure(.uriTooLong, .unsupported, "one push may set at most \(countMax) tags")
+    }
+
     static let pageInvalid = OCIFailure(
         .badRequest, .unsupported, "n is one decimal number, last is one item of the list")
 
@@ -123,15 +130,25 @@ extension OCIFailure {
         OCIFailure(.badRequest, .digestInvalid, "the manifest has digest \(actual)")
     }
 
+    /// Names each missing digest; of very many the first thousand, since no client can use an answer of megabytes.
     package static func referencesUnknown(_ digests: [Digest]) -> OCIFailure {
-        OCIFailure(
+        let named = digests.prefix(1000)
+        let message =
+            named.count == digests.count
+            ? "manifest references content that this repository lacks"
+            : "manifest references content that this repository lacks, one of \(digests.count)"
+        return OCIFailure(
             .notFound,
-            errors: digests.map { digest in
+            errors: named.map { digest in
                 OCIError(
                     code: .manifestBlobUnknown,
-                    message: "manifest references content that this repository lacks",
+                    message: message,
                     detail: .object([JSONMember(name: "digest", value: .string(digest.description))]))
             })
+    }
+
+    static func sizeMismatch(_ digest: Digest, sizeBytes: Int64) -> OCIFailure {
+        OCIFailure(.badRequest, .manifestInvalid, "\(digest) has \(sizeBytes) bytes, and the manifest says otherwise")
     }
 
     // MARK: Everything below

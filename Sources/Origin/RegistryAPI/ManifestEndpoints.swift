@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import HTTPServer
+import Grammar
 import HTTPTypes
 import Hashing
 import Hummingbird
@@ -33,7 +33,23 @@ extension RegistryAPI {
         case .invalidDigest: throw OCIFailure.digestInvalid
         case .invalidTag: throw OCIFailure.tagInvalid
         }
+        let tags = try Self.tags(in: request, countMax: configuration.pushedTagCountMax)
         let body = try await body(of: request)
+        guard body.count > Self.smallBytesMax else { return try await store(body, as: reference, tags, request) }
+        // A text of megabytes becomes tens of megabytes of values; what one client may cost is not for many at once.
+        let response = try await largeManifests.pass { try await store(body, as: reference, tags, request) }
+        guard let response else { throw OCIFailure(.serviceUnavailable, retryAfterSeconds: 1) }
+        return response
+    }
+
+    private static let smallBytesMax = 256 * 1024
+
+    private func store(
+        _ body: [UInt8],
+        as reference: Reference,
+        _ tags: [Tag],
+        _ request: RegistryRequest
+    ) async throws -> Response {
         let document: ManifestDocument
         do throws(OCIError) {
             document = try ManifestDocument(body: body, contentType: request.request.headers[.contentType])
@@ -41,25 +57,43 @@ extension RegistryAPI {
             throw OCIFailure(error)
         }
         try Self.checkData(of: document)
-        let (digest, tags) = try Self.identify(body, as: reference)
+        let (digest, ownTag) = try Self.identify(body, as: reference)
+        let allTags = ownTag.map { [$0] + tags } ?? tags
         let repositoryID = try await index.ensuredRepository(request.name, in: request.organization)
+        defer { index.pushed(digest, allTags, in: repositoryID) }
         let outcome = try await database.putManifest(
             repositoryID: repositoryID,
             digest: digest,
             document: document,
             body: body,
-            tags: tags,
+            tags: allTags,
             missingReferences: request.organization.missingReferences)
+        var headers: HTTPFields = [
+            .location: request.location("manifests/\(digest)"), .dockerContentDigest: digest.description,
+        ]
         switch outcome {
         case .missing(let digests): throw OCIFailure.referencesUnknown(digests)
-        case .stored:
-            var headers: HTTPFields = [
-                .location: request.location("manifests/\(digest)"), .dockerContentDigest: digest.description,
-            ]
-            // Tells the client that it need not keep a referrers tag itself ("Pushing Manifests with Subject").
-            if let subject = document.subject { headers[.ociSubject] = subject.digest.description }
-            return .empty(.created, headers: headers)
+        case .sizeMismatch(let digest, let sizeBytes): throw OCIFailure.sizeMismatch(digest, sizeBytes: sizeBytes)
+        case .stored: break
+        case .storedWithout(let children): headers[.warning] = RegistryWarning.childrenMissing(children).header
         }
+        if !allTags.isEmpty { headers[.ociTag] = allTags.map(\.text).joined(separator: ", ") }
+        // Tells the client that it need not keep a referrers tag itself ("Pushing Manifests with Subject").
+        if let subject = document.subject { headers[.ociSubject] = subject.digest.description }
+        return .empty(.created, headers: headers)
+    }
+
+    /// The `tag` items of the query: further tags for what is pushed, all of them or none (main's addition to
+    /// distribution-spec 1.1). Each once, in the order of the request.
+    /// - Throws: 400 for one that is no tag, 414 for too many.
+    private static func tags(in request: RegistryRequest, countMax: Int) throws(OCIFailure) -> [Tag] {
+        var tags: [Tag] = []
+        for text in try request.query(countMax: 4096).all("tag") {
+            guard let tag = Tag(text) else { throw .tagInvalid }
+            if !tags.contains(tag) { tags.append(tag) }
+            guard tags.count <= countMax else { throw .tooManyTags(countMax: countMax) }
+        }
+        return tags
     }
 
     /// A tag alone, or a manifest with all tags that point at it.
@@ -69,11 +103,13 @@ extension RegistryAPI {
         let repositoryID = try await existingRepository(request)
         switch reference {
         case .tag(let tag):
+            defer { index.deleted(tag, in: repositoryID) }
             guard try await database.deleteTag(repositoryID: repositoryID, tag) else {
                 throw OCIFailure.manifestUnknown
             }
         case .digest(let digest):
             let keepsChildren = request.organization.missingReferences == .none
+            defer { index.deleted(digest, in: repositoryID) }
             switch try await database.deleteManifest(
                 repositoryID: repositoryID, digest: digest, keepsChildren: keepsChildren)
             {
@@ -99,8 +135,8 @@ extension RegistryAPI {
         let repositoryID = try await existingRepository(request)
         let record =
             switch reference {
-            case .tag(let tag): try await database.manifest(repositoryID: repositoryID, tag: tag)
-            case .digest(let digest): try await database.manifest(repositoryID: repositoryID, digest: digest)
+            case .tag(let tag): try await index.manifest(tag, in: repositoryID)
+            case .digest(let digest): try await index.manifest(digest, in: repositoryID)
             }
         guard let record else { throw OCIFailure.manifestUnknown }
         return record
@@ -116,14 +152,14 @@ extension RegistryAPI {
     }
 
     /// The digest that the manifest is stored under: the one that the client named, or SHA-256 under a tag.
-    private static func identify(_ body: [UInt8], as reference: Reference) throws(OCIFailure) -> (Digest, [Tag]) {
+    private static func identify(_ body: [UInt8], as reference: Reference) throws(OCIFailure) -> (Digest, Tag?) {
         switch reference {
         case .tag(let tag):
-            return (SHA256.hash(body), [tag])
+            return (SHA256.hash(body), tag)
         case .digest(let digest):
             let actual = Self.digest(of: body, digest.algorithm)
             guard actual == digest else { throw .digestMismatch(actual) }
-            return (digest, [])
+            return (digest, nil)
         }
     }
 

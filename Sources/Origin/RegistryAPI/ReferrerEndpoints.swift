@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Grammar
 import HTTPTypes
 import Hummingbird
-package import OCI
-package import OriginHTTP
+import OCI
+import OriginHTTP
 import OriginMetadata
 
 /// distribution-spec 1.1, "Listing Referrers".
@@ -13,31 +14,21 @@ extension RegistryAPI {
     /// too, since each manifest with a subject is, and once.
     func listReferrers(_ digestText: Substring, _ request: RegistryRequest) async throws -> Response {
         guard let subject = Digest(digestText) else { throw OCIFailure.digestInvalid }
-        let page = try ReferrerPage(request.query(), countMax: configuration.referrerCountMax)
+        let wanted = try ReferrerQuery(request.query(), countMax: configuration.referrerCountMax)
         var headers: HTTPFields = [:]
-        if page.artifactType != nil { headers[.ociFiltersApplied] = "artifactType" }
+        if wanted.artifactType != nil { headers[.ociFiltersApplied] = "artifactType" }
         var entries: [JSONValue] = []
         if let repositoryID = try await index.repository(request.name, in: request.organization) {
-            // One more than asked for tells whether a next page exists.
-            var records = try await database.referrers(
+            let page = try await database.referrers(
                 repositoryID: repositoryID,
                 subject: subject,
-                artifactType: page.artifactType,
-                after: page.after,
-                limit: page.count + 1,
+                artifactType: wanted.artifactType,
+                after: wanted.after,
+                limit: wanted.count,
                 annotationBytesMax: configuration.referrerAnnotationBytesMax)
-            let isCut = records.count > page.count
-            if isCut { records.removeLast(records.count - page.count) }
-            entries = records.map(\.descriptor)
-            var next: Digest?
-            if let last = records.last?.digest,
-                isCut ? true : try await hasMore(after: last, subject, page, repositoryID)
-            {
-                next = last
-            }
-            if let next {
-                headers[.link] =
-                    "<\(request.location("referrers/\(subject)"))?\(page.next(after: next))>; rel=\"next\""
+            entries = page.elements.map(\.descriptor)
+            if page.isCut, let last = page.elements.last {
+                headers[.link] = wanted.link(request.location("referrers/\(subject)"), after: last.digest)
             }
         }
         let list = JSONValue.object([
@@ -47,47 +38,29 @@ extension RegistryAPI {
         ])
         return .bytes(.ok, list.encode(), contentType: MediaType.ociIndex, headers: headers)
     }
-
-    /// Whether a page that its annotations have cut short is followed by another.
-    private func hasMore(
-        after last: Digest,
-        _ subject: Digest,
-        _ page: ReferrerPage,
-        _ repositoryID: Int64
-    ) async throws -> Bool {
-        try await !database.referrers(
-            repositoryID: repositoryID, subject: subject, artifactType: page.artifactType, after: last, limit: 1,
-            annotationBytesMax: 0
-        ).isEmpty
-    }
 }
 
 /// `artifactType`, `n` and `last` of a list of referrers.
-package struct ReferrerPage: Equatable, Sendable {
-    package let count: Int
-    /// Exclusive; need not be in the list.
-    package let after: Digest?
+package struct ReferrerQuery: Equatable, Sendable {
+    private let list: ListQuery
+    let after: Digest?
     package let artifactType: String?
+
+    var count: Int { list.count }
 
     /// - Throws: 400 for what is not a number or a digest, or is there twice.
     package init(_ query: FormItems, countMax: Int) throws(OCIFailure) {
-        count = try PageCount.read(query, countMax: countMax)
-        let lasts = query.all("last")
+        list = try ListQuery(query, countMax: countMax)
         let types = query.all("artifactType")
-        guard lasts.count <= 1, types.count <= 1, types.allSatisfy(MediaType.isValid) else { throw .pageInvalid }
-        if let text = lasts.first {
-            guard let digest = Digest(text) else { throw .pageInvalid }
-            after = digest
-        } else {
-            after = nil
-        }
+        guard types.count <= 1, types.allSatisfy(MediaType.isValid) else { throw .pageInvalid }
+        after = list.after.flatMap { Digest($0) }
+        guard (after == nil) == (list.after == nil) else { throw .pageInvalid }
         artifactType = types.first
     }
 
-    /// The query of the page behind this one.
-    func next(after last: Digest) -> String {
-        let filter = artifactType.map { "artifactType=\(FormItems.encoded($0))&" } ?? ""
-        return "\(filter)n=\(count)&last=\(last)"
+    /// The `Link` to the page behind this one.
+    func link(_ path: String, after last: Digest) -> String {
+        list.link(path, filter: artifactType.map { "artifactType=\(FormItems.encoded($0))&" } ?? "", after: "\(last)")
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Blocking
+import Grammar
 import HTTPTypes
 package import Hummingbird
 import OCI
@@ -22,6 +23,8 @@ package struct RegistryAPI: RouteGroup {
         /// Blobs up to here are sent by the origin itself; zero redirects them all.
         package var directServeBytesMax: Int64 = 64 * 1024
         package var manifestBytesMax = 4 * 1024 * 1024
+        /// `tag` items of one manifest push.
+        package var pushedTagCountMax = 100
         package var tagCountMax = 1000
         package var repositoryCountMax = 1000
         package var referrerCountMax = 500
@@ -40,6 +43,7 @@ package struct RegistryAPI: RouteGroup {
     let uploads: UploadService
     let fleet: Fleet
     let diskPool: BlockingPool
+    let largeManifests = Turnstile(passingCountMax: 2, waitingCountMax: 30)
     let redirectCount: Counter
     let servedBytes: Counter
 
@@ -88,25 +92,29 @@ package struct RegistryAPI: RouteGroup {
 
     private func answer(_ request: Request, _ context: OriginRequestContext) async throws -> Response {
         let target = RawTarget(request)
-        guard let path = RegistryPath(target.path) else { throw OCIFailure.notServed }
+        guard let path = RegistryPath(target.path) else {
+            // Told apart from what merely is not served: somebody tries to climb.
+            throw target.hasDotSegment ? OCIFailure.dotSegment : OCIFailure.notServed
+        }
         guard let host = hosts.resolve(request.head.authority, isTLS: context.isTLS) else {
             throw OCIFailure.misdirected
         }
         let operation = try path.resource.operation(for: request.method)
         let authorization = request.headers[values: .authorization]
-        switch operation.requiredRight {
-        case .credential:
+        switch operation {
+        case .checkVersion:
             _ = try await auth.authenticate(authorization: authorization, target: host)
             return Self.version
-        case .catalog:
+        case .listCatalog:
             let identity = try await auth.admitToCatalog(authorization: authorization, target: host)
             return try await listCatalog(of: identity, on: host, target)
-        case .repository(let action):
+        case .repository(let operation):
             guard let (slug, name) = host.split(path.name) else {
                 throw OCIFailure.nameInvalid(isPathForm: host.isPathForm)
             }
             let (principal, organization) = try await auth.admit(
-                authorization: authorization, target: host, organization: slug, repository: name, action: action)
+                authorization: authorization, target: host, organization: slug, repository: name,
+                action: operation.requiredRight)
             let admitted = RegistryRequest(
                 request: request,
                 context: context,
@@ -119,9 +127,8 @@ package struct RegistryAPI: RouteGroup {
         }
     }
 
-    private func perform(_ operation: RegistryOperation, _ request: RegistryRequest) async throws -> Response {
+    private func perform(_ operation: RepositoryOperation, _ request: RegistryRequest) async throws -> Response {
         switch operation {
-        case .checkVersion, .listCatalog: throw OCIFailure.notServed  // Answered above: they have no repository.
         case .getBlob(let digest): try await getBlob(digest, request)
         case .headBlob(let digest): try await headBlob(digest, request)
         case .deleteBlob(let digest): try await deleteBlob(digest, request)

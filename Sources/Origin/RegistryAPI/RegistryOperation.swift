@@ -1,13 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Grammar
 package import HTTPTypes
 package import OriginAuth
 
-/// What a request asks the registry to do, and the right it needs. The switches have no default: an operation without
-/// a right, or a resource without its methods, does not compile.
+/// What a request asks the registry to do. The switches have no default: an operation without a right, or a resource
+/// without its methods, does not compile.
 package enum RegistryOperation: Equatable, Sendable {
+    /// Needs any valid credential.
     case checkVersion
+    /// Needs a credential for the list of repositories, which then has those that it may see.
     case listCatalog
+    /// Needs the operation's right to the repository of the path.
+    case repository(RepositoryOperation)
+}
+
+/// What a request asks of one repository.
+package enum RepositoryOperation: Equatable, Sendable {
     case getBlob(digest: Substring)
     case headBlob(digest: Substring)
     case deleteBlob(digest: Substring)
@@ -23,22 +32,11 @@ package enum RegistryOperation: Equatable, Sendable {
     case listTags
     case listReferrers(digest: Substring)
 
-    package enum RequiredRight: Equatable, Sendable {
-        /// Any valid credential.
-        case credential
-        /// A credential for the list of repositories, which then has those that it may see.
-        case catalog
-        case repository(Action)
-    }
-
-    package var requiredRight: RequiredRight {
+    package var requiredRight: Action {
         switch self {
-        case .checkVersion: .credential
-        case .listCatalog: .catalog
-        case .getBlob, .headBlob, .getManifest, .headManifest, .listTags, .listReferrers: .repository(.pull)
-        case .startUpload, .getUploadStatus, .appendToUpload, .finishUpload, .cancelUpload, .putManifest:
-            .repository(.push)
-        case .deleteBlob, .deleteManifest: .repository(.delete)
+        case .getBlob, .headBlob, .getManifest, .headManifest, .listTags, .listReferrers: .pull
+        case .startUpload, .getUploadStatus, .appendToUpload, .finishUpload, .cancelUpload, .putManifest: .push
+        case .deleteBlob, .deleteManifest: .delete
         }
     }
 }
@@ -48,30 +46,30 @@ extension RegistryPath.Resource {
     package var operations: [(method: HTTPRequest.Method, operation: RegistryOperation)] {
         switch self {
         case .base: [(.get, .checkVersion), (.head, .checkVersion)]
+        case .catalog: [(.get, .listCatalog)]
         case .blob(let digest):
             [
-                (.get, .getBlob(digest: digest)),
-                (.head, .headBlob(digest: digest)),
-                (.delete, .deleteBlob(digest: digest)),
+                (.get, .repository(.getBlob(digest: digest))),
+                (.head, .repository(.headBlob(digest: digest))),
+                (.delete, .repository(.deleteBlob(digest: digest))),
             ]
-        case .uploads: [(.post, .startUpload)]
+        case .uploads: [(.post, .repository(.startUpload))]
         case .upload(let id):
             [
-                (.get, .getUploadStatus(id: id)),
-                (.patch, .appendToUpload(id: id)),
-                (.put, .finishUpload(id: id)),
-                (.delete, .cancelUpload(id: id)),
+                (.get, .repository(.getUploadStatus(id: id))),
+                (.patch, .repository(.appendToUpload(id: id))),
+                (.put, .repository(.finishUpload(id: id))),
+                (.delete, .repository(.cancelUpload(id: id))),
             ]
         case .manifest(let reference):
             [
-                (.get, .getManifest(reference: reference)),
-                (.head, .headManifest(reference: reference)),
-                (.put, .putManifest(reference: reference)),
-                (.delete, .deleteManifest(reference: reference)),
+                (.get, .repository(.getManifest(reference: reference))),
+                (.head, .repository(.headManifest(reference: reference))),
+                (.put, .repository(.putManifest(reference: reference))),
+                (.delete, .repository(.deleteManifest(reference: reference))),
             ]
-        case .tags: [(.get, .listTags)]
-        case .referrers(let digest): [(.get, .listReferrers(digest: digest))]
-        case .catalog: [(.get, .listCatalog)]
+        case .tags: [(.get, .repository(.listTags))]
+        case .referrers(let digest): [(.get, .repository(.listReferrers(digest: digest)))]
         }
     }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Grammar
 import HTTPTypes
 import Hummingbird
 import OCI
@@ -25,7 +26,9 @@ struct RegistryRequest: Sendable {
     }
 
     /// - Throws: 400 for a query that cannot be decoded or has too many items.
-    func query() throws(OCIFailure) -> FormItems { try target.items() }
+    func query(countMax: Int = RawTarget.itemCountMax) throws(OCIFailure) -> FormItems {
+        try target.items(countMax: countMax)
+    }
 
     var declaredBytes: Int64? { request.headers[.contentLength].flatMap { Int64($0) } }
 
@@ -41,9 +44,11 @@ struct RegistryRequest: Sendable {
 extension RawTarget {
     /// The query's items.
     /// - Throws: 400 for a query that cannot be decoded or has too many items.
-    func items() throws(OCIFailure) -> FormItems {
-        do throws(FormItems.Failure) { return try FormItems(query, countMax: 64) } catch { throw .badQuery }
+    func items(countMax: Int = itemCountMax) throws(OCIFailure) -> FormItems {
+        do throws(FormItems.Failure) { return try FormItems(query, countMax: countMax) } catch { throw .badQuery }
     }
+
+    static let itemCountMax = 64
 }
 
 extension HTTPField.Name {
@@ -54,6 +59,8 @@ extension HTTPField.Name {
     static let link = literal("link")
     static let ociFiltersApplied = literal("oci-filters-applied")
     static let ociSubject = literal("oci-subject")
+    static let ociTag = literal("oci-tag")
+    static let warning = literal("warning")
 }
 
 extension Digest {

@@ -5,18 +5,25 @@ import OriginBlobStore
 package import OriginMetadata
 import Synchronization
 
-/// Looks up repositories and their blobs: in memory if that is fresh, in PostgreSQL otherwise, in memory again for a
-/// minute while PostgreSQL is away. A warm look-up makes no call.
+/// Looks up repositories, their blobs, manifests and tags: in memory if that is fresh, in PostgreSQL otherwise, in memory
+/// again for a minute while PostgreSQL is away. A warm look-up makes no call; only what a tag points at is asked each
+/// time if other origins run, which may move it.
 package final class RepositoryIndex: Sendable {
     private let database: Database
+    private let tags: TagLookup
+    private let isOnlyOrigin: @Sendable () -> Bool
     private let now: @Sendable () -> ContinuousClock.Instant
     private let memory = Mutex(RegistryMemory())
 
+    /// - Parameter isOnlyOrigin: Whether nobody else can have moved a tag.
     package init(
         database: Database,
+        isOnlyOrigin: @escaping @Sendable () -> Bool,
         now: @escaping @Sendable () -> ContinuousClock.Instant = { ContinuousClock.now }
     ) {
         self.database = database
+        tags = TagLookup(database: database)
+        self.isOnlyOrigin = isOnlyOrigin
         self.now = now
     }
 
@@ -44,7 +51,7 @@ package final class RepositoryIndex: Sendable {
 
     /// - Returns: The blob if the repository has it; a blob that only others have is not found.
     func blob(_ digest: Digest, in repositoryID: Int64) async throws(DatabaseError) -> KnownBlob? {
-        let key = RegistryMemory.BlobOfRepository(repositoryID: repositoryID, digest: digest)
+        let key = RegistryMemory.RepositoryDigest(repositoryID: repositoryID, digest: digest)
         return try await remembered { memory, now, trust in
             memory.blob(key, now: now, trust)
         } load: { database throws(DatabaseError) in
@@ -58,6 +65,53 @@ package final class RepositoryIndex: Sendable {
         }
     }
 
+    func manifest(_ digest: Digest, in repositoryID: Int64) async throws(DatabaseError) -> ManifestRecord? {
+        let key = RegistryMemory.RepositoryDigest(repositoryID: repositoryID, digest: digest)
+        return try await remembered { memory, now, trust in
+            memory.manifest(key, now: now, trust)
+        } load: { database throws(DatabaseError) in
+            try await database.manifest(repositoryID: repositoryID, digest: digest)
+        } remember: { memory, manifest, now, epoch in
+            memory.remember(manifest: manifest, key, at: now, epoch: epoch)
+        }
+    }
+
+    func manifest(_ tag: Tag, in repositoryID: Int64) async throws(DatabaseError) -> ManifestRecord? {
+        guard let digest = try await digest(of: TagKey(repositoryID: repositoryID, tag: tag)) else { return nil }
+        if let manifest = try await manifest(digest, in: repositoryID) { return manifest }
+        // The tag moved and the old manifest was deleted between the two looks. One statement sees both at one instant.
+        return try await database.manifest(repositoryID: repositoryID, tag: tag)
+    }
+
+    private func digest(of key: TagKey) async throws(DatabaseError) -> Digest? {
+        let isOnlyOrigin = isOnlyOrigin()
+        return try await remembered { memory, now, trust in
+            isOnlyOrigin || trust == .databaseIsAway ? memory.digest(key, now: now, trust) : nil
+        } load: { [tags] _ throws(DatabaseError) in
+            try await tags.digest(of: key)
+        } remember: { memory, digest, now, epoch in
+            memory.remember(digest: digest, key, at: now, epoch: epoch)
+        }
+    }
+
+    /// A manifest was pushed with these tags, or may have been: called before the answer, also to a failure.
+    func pushed(_ manifest: Digest, _ tags: [Tag], in repositoryID: Int64) {
+        let manifest = RegistryMemory.RepositoryDigest(repositoryID: repositoryID, digest: manifest)
+        let keys = tags.map { TagKey(repositoryID: repositoryID, tag: $0) }
+        memory.withLock { $0.forget(pushed: manifest, tags: keys) }
+    }
+
+    /// A tag was deleted, or may have been.
+    func deleted(_ tag: Tag, in repositoryID: Int64) {
+        memory.withLock { $0.forget(tag: TagKey(repositoryID: repositoryID, tag: tag)) }
+    }
+
+    /// A manifest was deleted, with its tags, or may have been.
+    package func deleted(_ manifest: Digest, in repositoryID: Int64) {
+        let manifest = RegistryMemory.RepositoryDigest(repositoryID: repositoryID, digest: manifest)
+        memory.withLock { $0.forget(deleted: manifest) }
+    }
+
     /// What has been forgotten so far: taken before a push, and given to `remember` after it.
     var epoch: Int { memory.withLock { $0.epoch } }
 
@@ -65,7 +119,7 @@ package final class RepositoryIndex: Sendable {
     /// forgotten since the push began, which may have been this blob.
     func remember(_ blob: KnownBlob, _ digest: Digest, in repositoryID: Int64, since epoch: Int) {
         let now = now()
-        let key = RegistryMemory.BlobOfRepository(repositoryID: repositoryID, digest: digest)
+        let key = RegistryMemory.RepositoryDigest(repositoryID: repositoryID, digest: digest)
         memory.withLock { $0.remember(blob: blob, key, at: now, epoch: epoch) }
     }
 
@@ -73,11 +127,11 @@ package final class RepositoryIndex: Sendable {
     /// healed it.
     package func forget(_ digest: Digest, in repositoryID: Int64) {
         memory.withLock {
-            $0.forget(RegistryMemory.BlobOfRepository(repositoryID: repositoryID, digest: digest))
+            $0.forget(blob: RegistryMemory.RepositoryDigest(repositoryID: repositoryID, digest: digest))
         }
     }
 
-    /// Another origin deleted or healed something, as the change sequence tells.
+    /// Another origin changed something of which the change sequence does not tell enough.
     package func invalidate() { memory.withLock { $0.forgetAll() } }
 
     /// The change sequence was read to its end; the read began at `instant`.
@@ -109,16 +163,6 @@ package final class RepositoryIndex: Sendable {
                 throw error
             }
             return known
-        }
-    }
-}
-
-extension DatabaseError {
-    /// Nothing is wrong with the question; there is nobody to answer it now.
-    var isDatabaseAway: Bool {
-        switch kind {
-        case .unavailable, .overloaded, .timeout: true
-        case .serialization, .uniqueViolation, .foreignKeyViolation, .schemaTooNew, .invalidData, .other: false
         }
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import FoundationEssentials
+import Grammar
 import HTTPTypes
 import Hummingbird
 import OCI
@@ -18,7 +19,7 @@ extension RegistryAPI {
         let algorithm = try Self.algorithm(in: query) ?? (mounted ?? whole)?.algorithm ?? .sha256
         let repositoryID = try await index.ensuredRepository(request.name, in: request.organization)
         if let mounted {
-            if let from = query.only("from"), try await mount(mounted, from: from, into: repositoryID, request) {
+            if try await mount(mounted, from: query.all("from"), into: repositoryID, request) {
                 return Self.created(mounted, request)
             }
         } else if let whole {
@@ -109,17 +110,21 @@ extension RegistryAPI {
         return algorithm
     }
 
-    /// Links a blob of another repository. Whatever stands in the way, the answer is that of an upload that begins:
-    /// it tells nothing about what exists elsewhere.
+    /// Links a blob of another repository, or of any in the target's organization if none is named. Whatever stands in
+    /// the way, the answer is that of an upload that begins: it tells nothing about what exists elsewhere.
     ///
-    /// The right to `from` is the identity's: clients name only the target when they ask for a registry token.
+    /// The right to the source is the identity's: clients name only the target when they ask for a registry token.
     private func mount(
         _ digest: Digest,
-        from text: String,
+        from sources: [String],
         into repositoryID: Int64,
         _ request: RegistryRequest
     ) async throws -> Bool {
-        guard let (slug, name) = request.host.split(text),
+        guard let text = sources.first else {
+            guard request.principal.identity.rights(in: request.organization).contains(.pull) else { return false }
+            return try await database.mountBlob(digest, from: nil, into: repositoryID)
+        }
+        guard sources.count == 1, let (slug, name) = request.host.split(text),
             let organization = try await auth.organization(slug: slug),
             request.principal.identity.rights(in: organization).contains(.pull),
             let sourceID = try await index.repository(name, in: organization)
