@@ -33,6 +33,12 @@ def peak_memory_bytes(pids):
     return peak
 
 
+def percentile(values, percent):
+    """The nearest-rank percentile."""
+    ordered = sorted(values)
+    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
+
+
 class Sample:
     """One run: `value` in the row's unit, CPU-seconds of the server, bytes moved."""
 
