@@ -224,7 +224,7 @@ let package = Package(
         tests("HTTPServerTests", imports: ["HTTPServer"]),
         tests("HashingTests", imports: ["OCI", "Grammar", "Hashing"]),
         tests(
-            "IntegrationTests", imports: ["OCI", "Grammar", "Hashing", "SignedURL", "StackSupport"],
+            "IntegrationTests", imports: ["OCI", "Grammar", "Hashing", "SignedURL", "StackSupport", .crypto],
             resources: [.copy("BadInput")]),
         tests("OCITests", imports: ["OCI"]),
         tests(
@@ -276,7 +276,7 @@ let package = Package(
     ]
 )
 
-// Built by Scripts/fuzz alone: its `main` is libFuzzer's, which is there only with the sanitizer's options.
+// Built by Scripts/fuzz alone: it needs libFuzzer, which is there only with the sanitizer's options.
 if Context.environment["DEPOT_FUZZ"] != nil {
     package.targets.append(
         .executableTarget(

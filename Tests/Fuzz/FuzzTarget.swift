@@ -134,9 +134,26 @@ private let target: FuzzTarget = {
     return target
 }()
 
-/// libFuzzer's entry (llvm.org, "libFuzzer – a library for coverage-guided fuzz testing").
+/// libFuzzer's callback (llvm.org, "libFuzzer – a library for coverage-guided fuzz testing").
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     target.read(Array(UnsafeBufferPointer(start: start, count: count)))
     return 0
+}
+
+@_silgen_name("LLVMFuzzerRunDriver")
+private func runDriver(
+    _ argumentCount: UnsafeMutablePointer<CInt>,
+    _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?>,
+    _ callback: @convention(c) (UnsafePointer<UInt8>?, Int) -> CInt
+) -> CInt
+
+/// The package manager names the entry of an executable after its module, and makes `main` an alias of that; so
+/// libFuzzer's own `main` is not the one that runs.
+@_cdecl("depot_fuzz_main")
+public func fuzzMain(
+    _ argumentCount: CInt, _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
+) -> CInt {
+    var (argumentCount, arguments) = (argumentCount, arguments)
+    return runDriver(&argumentCount, &arguments) { fuzzOneInput($0, $1) }
 }

@@ -239,7 +239,7 @@ extension Integration {
             try await restartServer()
             var hogs: [RunningCommand] = []
             for _ in 0..<12 {
-                hogs.append(try Command(["psql", "-qc", "SELECT pg_sleep(120)", server.url]).start())
+                hogs.append(try Command(["psql", "-qc", "SELECT pg_sleep(8)", server.url]).start())
             }
             try await waitUntil("no connection is left") { await !server.answers() }
             let began = ContinuousClock.now
@@ -251,12 +251,11 @@ extension Integration {
             // An origin that got a connection before they ran out has it still.
             #expect(answers.allSatisfy { [202, 503].contains($0.status) })
             #expect(try await repository.ask("GET", "blobs/\(layer.digest)").status == 307)
-            for hog in hogs { _ = try await hog.stop() }
+            // A server does not see that a client of a sleeping statement has gone: they are waited for.
+            for hog in hogs { _ = try await hog.result() }
             try await expectWritable(repository)
-            // The origins may hold all that there is.
-            try await waitUntil("the setting is taken back") {
-                (try? await server.run("ALTER SYSTEM RESET ALL")) != nil
-            }
+            // By file: the origins may hold all connections that there are.
+            try server.forgetSettings()
             try await restartServer()
             try await expectWritable(repository)
         }
@@ -268,13 +267,14 @@ extension Integration {
 
         // MARK: F14
 
+        /// Whoever waits in a circle is let go by PostgreSQL after a second, and begins again, up to five times.
         @Test("F14: a storm of locks in the wrong order: pushes are repeated inside, and none fails")
         func deadlockStorm() async throws {
             let repository = system.repository("f14")
             let shared = try await pushedBlobs(6, repository)
             let deadlocksBefore = try await deadlockCount()
             let storm = shared.map(\.digest).sorted().reversed()
-                .map { "SELECT FROM blobs WHERE digest = '\($0)' FOR UPDATE; SELECT pg_sleep(0.02);" }
+                .map { "SELECT FROM blobs WHERE digest = '\($0)' FOR UPDATE; SELECT pg_sleep(0.002);" }
             let script = "BEGIN; \(storm.joined(separator: " ")) COMMIT;"
             let progress = Progress()
             try await withThrowingTaskGroup(of: Void.self) { group in
@@ -299,7 +299,7 @@ extension Integration {
                 progress.isOver.withLock { $0 = true }
                 try await group.waitForAll()
             }
-            #expect(try await deadlockCount() >= deadlocksBefore)
+            #expect(try await deadlockCount() > deadlocksBefore, "there was a storm")
         }
 
         private func pushedBlobs(_ count: Int, _ repository: Repository) async throws -> [TestBlob] {

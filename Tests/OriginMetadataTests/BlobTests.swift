@@ -97,6 +97,11 @@ struct BlobTests {
         #expect(try await acquire(id, fixture.holder) != nil)
         #expect(try await acquire(id, fixture.holder) != nil)
         #expect(try await acquire(id, other) == nil)
+        // After a restart, also for a statement of the earlier process that comes late.
+        let later = LeaseHolder(originID: fixture.holder.originID, processID: "later")
+        #expect(try await acquire(id, later) != nil)
+        #expect(try await !database.renewUploadLease(id: id, holder: fixture.holder, duration: .seconds(30)))
+        #expect(try await acquire(id, fixture.holder) != nil)
         #expect(try await database.renewUploadLease(id: id, holder: fixture.holder, duration: .zero))
         #expect(try await acquire(id, other) != nil)
         #expect(try await !database.renewUploadLease(id: id, holder: fixture.holder, duration: .seconds(30)))

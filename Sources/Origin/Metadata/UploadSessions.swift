@@ -126,7 +126,8 @@ extension Database {
         }
     }
 
-    /// Takes the right to write to an open session, if it is free, expired, or this process's own.
+    /// Takes the right to write to an open session, if it is free, expired, or of a process of this origin: an earlier
+    /// one holds nothing any more, and requests of this one take turns before they ask.
     /// - Returns: The session as it stands under the lease; `nil` if another process holds it, or it is not open.
     package func acquireUploadLease(
         id: UUID,
@@ -141,8 +142,7 @@ extension Database {
                 SET lease_origin = $3, lease_process = $4, lease_expires_at = now() + make_interval(secs => $5),
                     updated_at = now()
                 WHERE id = $1 AND repository_id = $2 AND state = 'open'
-                    AND (lease_origin IS NULL OR lease_expires_at <= now()
-                        OR (lease_origin = $3 AND lease_process = $4))
+                    AND (lease_origin IS NULL OR lease_expires_at <= now() OR lease_origin = $3)
                 RETURNING id, repository_id, algorithm, storage_key, offset_bytes, hash_state, piece_state, state,
                     committed_digest, lease_origin, lease_process, lease_expires_at
                 """,

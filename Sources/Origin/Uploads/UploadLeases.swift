@@ -14,6 +14,8 @@ package final class UploadLease: Sendable {
     package static let margin: Duration = .seconds(5)
 
     private enum State {
+        /// The database was not asked yet, or has not answered. Nothing is to be renewed, and nothing may be written.
+        case wanted
         case held(until: ContinuousClock.Instant)
         case lost
     }
@@ -21,11 +23,19 @@ package final class UploadLease: Sendable {
     package let sessionID: UUID
     private let state: Mutex<State>
 
-    /// - Parameter askedAt: When the statement that took the lease was sent.
-    package init(sessionID: UUID, askedAt: ContinuousClock.Instant) {
+    package init(sessionID: UUID) {
         self.sessionID = sessionID
-        state = Mutex(.held(until: askedAt + Self.duration))
+        state = Mutex(.wanted)
     }
+
+    /// The lease was taken by a statement sent at `askedAt`.
+    package func acquired(askedAt: ContinuousClock.Instant) {
+        state.withLock { state in
+            if case .wanted = state { state = .held(until: askedAt + Self.duration) }
+        }
+    }
+
+    fileprivate var isHeld: Bool { state.withLock { if case .held = $0 { true } else { false } } }
 
     /// The lease was extended by a statement sent at `askedAt`.
     package func extended(askedAt: ContinuousClock.Instant) {
@@ -42,35 +52,38 @@ package final class UploadLease: Sendable {
     package func check(at now: ContinuousClock.Instant = .now) throws(UploadError) {
         switch state.withLock({ $0 }) {
         case .held(let until): if now >= until - Self.margin { throw .leaseExpired }
-        case .lost: throw .leaseLost
+        case .wanted, .lost: throw .leaseLost
         }
     }
 }
 
 /// The sessions that requests of this process write to. Their leases in the database are renewed together, so that a
 /// client that sends nothing for a while keeps its session, and no request needs a timer of its own.
-final class UploadLeases: Sendable {
+package final class UploadLeases: Sendable {
     static let renewalInterval: Duration = .seconds(10)
 
     private let held = Mutex<[UUID: UploadLease]>([:])
 
-    /// `nil` if another request of this process writes to the session.
-    func take(_ sessionID: UUID) -> UploadLease? {
+    package init() {}
+
+    /// `nil` if another request of this process writes to the session. The lease is wanted, and not acquired yet.
+    package func take(_ sessionID: UUID) -> UploadLease? {
         held.withLock { held in
             guard held[sessionID] == nil else { return nil }
-            let lease = UploadLease(sessionID: sessionID, askedAt: .now)
+            let lease = UploadLease(sessionID: sessionID)
             held[sessionID] = lease
             return lease
         }
     }
 
-    func giveBack(_ lease: UploadLease) {
+    package func giveBack(_ lease: UploadLease) {
         held.withLock { _ = $0.removeValue(forKey: lease.sessionID) }
     }
 
     /// - Parameter renew: Extends one lease; `false` if another process took it. Its failure ends the round.
-    func renewAll(_ renew: (UUID) async throws -> Bool) async rethrows {
-        for lease in held.withLock({ Array($0.values) }) {
+    package func renewAll(_ renew: (UUID) async throws -> Bool) async rethrows {
+        // One that is only wanted has no row to extend, which would look as if somebody else had taken it.
+        for lease in held.withLock({ Array($0.values) }) where lease.isHeld {
             let askedAt = ContinuousClock.now
             if try await renew(lease.sessionID) { lease.extended(askedAt: askedAt) } else { lease.lost() }
         }

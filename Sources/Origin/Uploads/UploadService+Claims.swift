@@ -26,7 +26,7 @@ extension UploadService {
             throw .busy(sizeBytes: try await openRecord(id, in: repositoryID).offsetBytes)
         }
         defer { leases.giveBack(lease) }
-        let claim = UploadClaim(lease: lease, record: try await acquire(id, in: repositoryID))
+        let claim = UploadClaim(lease: lease, record: try await acquire(lease, in: repositoryID))
         do {
             return try await body(claim)
         } catch {
@@ -36,11 +36,17 @@ extension UploadService {
     }
 
     /// A committed session is handed out without a lease: nobody writes to it any more.
-    private func acquire(_ id: UUID, in repositoryID: Int64) async throws(UploadError) -> UploadSessionRecord {
+    private func acquire(
+        _ lease: UploadLease,
+        in repositoryID: Int64
+    ) async throws(UploadError) -> UploadSessionRecord {
+        let id = lease.sessionID
+        let askedAt = ContinuousClock.now
         do {
             if let record = try await database.acquireUploadLease(
                 id: id, repositoryID: repositoryID, holder: holder, duration: UploadLease.duration)
             {
+                lease.acquired(askedAt: askedAt)
                 return record
             }
             guard let record = try await database.uploadSession(id: id, repositoryID: repositoryID) else {

@@ -53,6 +53,11 @@ struct PostgresServer: Sendable {
     func freeze() { for id in processIDs { kill(id, SIGSTOP) } }
     func thaw() { for id in processIDs { kill(id, SIGCONT) } }
 
+    /// Takes back all ALTER SYSTEM, from the next start on.
+    func forgetSettings() throws {
+        try Data().write(to: URL(filePath: dataDirectory + "/postgresql.auto.conf"))
+    }
+
     func run(_ statement: String) async throws {
         try await Command(["psql", "-v", "ON_ERROR_STOP=1", "-qc", statement, url]).run()
     }
