@@ -267,7 +267,7 @@ extension Integration {
 
         // MARK: F14
 
-        /// Whoever waits in a circle is let go by PostgreSQL after a second, and begins again, up to five times.
+        /// Whoever waits in a circle is let go by PostgreSQL after a moment, and begins again, up to twelve times.
         @Test("F14: a storm of locks in the wrong order: pushes are repeated inside, and none fails")
         func deadlockStorm() async throws {
             let repository = system.repository("f14")

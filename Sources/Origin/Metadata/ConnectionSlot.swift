@@ -23,7 +23,8 @@ final class ConnectionPoolState: Sendable {
 
 /// The place of one connection, on the thread that owns it. Connects when a job needs it, and again after a loss.
 struct ConnectionSlot: ~Copyable {
-    private static let transactionAttemptCountMax = 5
+    private static let transactionAttemptCountMax = 12
+    private static let lockNotAvailable = "55P03"
 
     private let pool: ConnectionPoolState
     private var connection: PostgresConnection?
@@ -48,23 +49,26 @@ struct ConnectionSlot: ~Copyable {
         while true {
             do throws(DatabaseError) {
                 defer { tidyUp() }
-                return .success(try attemptTransaction(body))
+                return .success(try attemptTransaction(attempt, body))
             } catch {
-                guard error.kind == .serialization, attempt < Self.transactionAttemptCountMax else {
-                    return .failure(error)
-                }
+                let isConflict = error.kind == .serialization || error.sqlState == Self.lockNotAvailable
+                guard isConflict, attempt < Self.transactionAttemptCountMax else { return .failure(error) }
                 // Losers of one deadlock come back at different times, or they meet again.
-                usleep(.random(in: 1000...10_000) * UInt32(attempt))
+                usleep(.random(in: 2000...20_000) * UInt32(attempt))
                 attempt += 1
             }
         }
     }
 
     private mutating func attemptTransaction<Value>(
+        _ attempt: Int,
         _ body: (Session) throws(DatabaseError) -> Value
     ) throws(DatabaseError) -> Value {
         let session = try session()
         try session.query("BEGIN ISOLATION LEVEL READ COMMITTED")
+        // The loser of a deadlock holds nothing for long while it waits: whoever waits first is the one that PostgreSQL
+        // lets go, and against one that comes again and again it would lose each time.
+        if attempt > 1 { try session.query("SET LOCAL lock_timeout = '50ms'") }
         let value = try body(session)
         // The server answers ROLLBACK, without an error, if the body went on after a failed statement.
         guard try commit(session).commandTag == "COMMIT" else {

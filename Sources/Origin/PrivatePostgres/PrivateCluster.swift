@@ -179,6 +179,8 @@ package final class PrivateCluster: Sendable {
         settings: [String: String]
     ) -> [String] {
         var values = settings
+        // Transactions here take milliseconds: who waits for a second waits in a circle, and should not for as long.
+        values["deadlock_timeout"] = settings["deadlock_timeout"] ?? "200ms"
         values["listen_addresses"] = ""
         values["unix_socket_directories"] = runtime.path
         values["unix_socket_permissions"] = "0700"
