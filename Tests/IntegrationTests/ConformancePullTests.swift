@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import OCI
-import StackSupport
 import Testing
 
 extension Integration.Conformance {

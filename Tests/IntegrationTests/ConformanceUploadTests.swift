@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import OCI
-import StackSupport
 import Testing
 
 extension Integration.Conformance {
@@ -16,8 +15,8 @@ extension Integration.Conformance {
             repository = .unused("uploads", in: system)
         }
 
-        /// Three chunks of 1,024, 1,024 and 1,019 bytes.
-        private static let sizeBytes = 3 * 1024 - 5
+        /// Three chunks, the last one shorter than the others.
+        private static let sizeBytes = 3067
 
         // MARK: Forms
 
@@ -28,12 +27,16 @@ extension Integration.Conformance {
             try await expectLife(of: TestBlob(sizeBytes: Self.sizeBytes, algorithm: algorithm), by: form)
         }
 
-        @Test("so is the empty blob", arguments: PushForm.allCases, DigestAlgorithm.allCases)
+        @Test(
+            "the empty blob is found under the answered Location, and deleted",
+            arguments: PushForm.allCases, DigestAlgorithm.allCases)
         func emptyBlob(form: PushForm, algorithm: DigestAlgorithm) async throws {
             try await expectLife(of: TestBlob(bytes: [], algorithm: algorithm), by: form)
         }
 
-        @Test("and the blob {}, which all artifacts share", arguments: PushForm.allCases, DigestAlgorithm.allCases)
+        @Test(
+            "the blob {}, which artifacts share, is found under the answered Location, and deleted",
+            arguments: PushForm.allCases, DigestAlgorithm.allCases)
         func emptyObject(form: PushForm, algorithm: DigestAlgorithm) async throws {
             try await expectLife(of: TestBlob(bytes: Array("{}".utf8), algorithm: algorithm), by: form)
         }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import OCI
-import StackSupport
 import Testing
 
 /// The ways to push a blob (distribution-spec 1.1, "Pushing blobs").
@@ -106,21 +105,25 @@ extension Repository {
     /// Pushes bytes under a digest, which need not be theirs.
     /// - Returns: The last answer.
     func send(_ bytes: [UInt8], as digest: Digest, by form: PushForm) async throws -> Answer {
-        if form == .singlePost { return try await ConformanceUpload.post(bytes, to: self, as: digest) }
-        var upload = try await ConformanceUpload(bytes, to: self)
         switch form {
-        case .singlePost, .postAndPut:
-            return try await upload.putAll(as: digest)
+        case .singlePost:
+            return try await ConformanceUpload.post(bytes, to: self, as: digest)
+        case .postAndPut:
+            return try await ConformanceUpload(bytes, to: self).putAll(as: digest)
         case .oneChunk:
+            var upload = try await ConformanceUpload(bytes, to: self)
             if !bytes.isEmpty { try await upload.patch(bytes.indices) }
             return try await upload.put(as: digest)
         case .threeChunks:
+            var upload = try await ConformanceUpload(bytes, to: self)
             for chunk in upload.chunks { try await upload.patch(chunk) }
             return try await upload.put(as: digest)
         case .lastChunkInPut:
+            var upload = try await ConformanceUpload(bytes, to: self)
             for chunk in upload.chunks.dropLast() { try await upload.patch(chunk) }
             return try await upload.put(upload.chunks.last, as: digest)
         case .stream:
+            var upload = try await ConformanceUpload(bytes, to: self)
             try await upload.stream()
             return try await upload.put(as: digest)
         }
