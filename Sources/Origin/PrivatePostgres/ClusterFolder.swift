@@ -41,28 +41,51 @@ package struct ClusterFolder {
         guard let status = try FileStatus.of(cluster) else { return [] }
         var found: Set<pid_t> = []
         try Directory.entries("/proc") { name in
-            if let id = pid_t(name), Self.isServer(id, workingIn: status) { found.insert(id) }
+            if let id = pid_t(name), case .in(status.inode, status.device) = Self.place(ofServer: id) {
+                found.insert(id)
+            }
         }
         return found
     }
 
-    /// Whether the process is alive and a server of this cluster.
+    /// Whether the process that `postmaster.pid` names is alive and a server of this cluster. One that this process may
+    /// not look at counts as that: taken for dead, it would lose its files to a second server.
     package func isServer(_ id: Int32) -> Bool {
-        guard let status = try? FileStatus.of(cluster) else { return false }
-        return Self.isServer(id, workingIn: status)
-    }
-
-    private static func isServer(_ id: pid_t, workingIn directory: FileStatus) -> Bool {
-        guard let status = workingDirectory(ofServer: id) else { return false }
-        return status.inode == directory.inode && status.device == directory.device
-    }
-
-    /// Where a server process works; `nil` if the process is none, or is dead and only waits for its parent to notice.
-    static func workingDirectory(ofServer id: pid_t) -> FileStatus? {
-        guard let name = try? AtomicFile.read("/proc/\(id)/comm", bytesMax: 64), name == Array("postgres\n".utf8) else {
-            return nil
+        switch Self.place(ofServer: id) {
+        case .none: false
+        case .hidden: true
+        case .in(let inode, let device):
+            (try? FileStatus.of(cluster)).map { $0.inode == inode && $0.device == device } ?? true
         }
-        return try? FileStatus.of("/proc/\(id)/cwd")
+    }
+
+    enum Place: Equatable {
+        /// The process is no server, or is dead and only waits for its parent to notice.
+        case none
+        /// Root in a container may not look at processes of other users (CAP_SYS_PTRACE); nor may anybody without a
+        /// free descriptor.
+        case hidden
+        case `in`(_ inode: UInt64, _ device: UInt64)
+    }
+
+    /// Where a server process works.
+    static func place(ofServer id: pid_t) -> Place {
+        do throws(DiskError) {
+            guard try AtomicFile.read("/proc/\(id)/comm", bytesMax: 64) == Array("postgres\n".utf8) else {
+                return .none
+            }
+            return try FileStatus.of("/proc/\(id)/cwd").map { .in($0.inode, $0.device) } ?? .none
+        } catch {
+            return error.errno == ESRCH || isZombie(id) ? .none : .hidden
+        }
+    }
+
+    /// Whether the process has ended, and its parent has not asked how. Everybody may know.
+    private static func isZombie(_ id: pid_t) -> Bool {
+        guard let stat = try? AtomicFile.read("/proc/\(id)/stat", bytesMax: 4096) else { return false }
+        // The name, in parentheses, may hold anything.
+        return stat.lastIndex(of: UInt8(ascii: ")")).map { stat[$0...].dropFirst(2).first == UInt8(ascii: "Z") }
+            ?? false
     }
 
     /// The end of the log on one line, for an error message.

@@ -55,7 +55,7 @@ struct RuntimeDirectory {
         // Its lines are those of postmaster.pid, as far as they go.
         if let bytes = try AtomicFile.read(lock, bytesMax: 4096),
             let file = PostmasterFile(String(decoding: bytes, as: UTF8.self)),
-            ClusterFolder.workingDirectory(ofServer: file.processID) != nil
+            ClusterFolder.place(ofServer: file.processID) != .none
         {
             return  // A server of another cluster; the new one will say so.
         }
