@@ -21,9 +21,9 @@ import Testing
         let held = try #require(leases.take(UUID()))
         held.acquired(askedAt: start)
         var renewed: [UUID] = []
-        await leases.renewAll { id in
-            renewed.append(id)
-            return false
+        await leases.renewAll { ids in
+            renewed += ids
+            return []
         }
         #expect(renewed == [held.sessionID])
         wanted.acquired(askedAt: start)

@@ -35,6 +35,10 @@ package protocol BlobStore: Sendable {
     /// - Throws: `.io`.
     func keys(startingWith prefix: UInt8) throws(BlobStoreError) -> Set<BlobKey>
 
+    /// For how long nobody has written to a file; `nil` if there is none.
+    /// - Throws: `.io`.
+    func idleTime(of key: BlobKey) throws(BlobStoreError) -> Duration?
+
     /// Refuses what would use up the reserve of the volume.
     /// - Parameter additionalBytes: What is about to be written, zero if unknown.
     /// - Throws: `.outOfSpace`, `.io`.

@@ -101,6 +101,14 @@ package final class FileBlobStore: BlobStore {
         return keys
     }
 
+    package func idleTime(of key: BlobKey) throws(BlobStoreError) -> Duration? {
+        try storing {
+            let path = path(of: key)
+            guard let status = try FileStatus.of(path) ?? FileStatus.of(Self.sidePath(path)) else { return nil }
+            return .nanoseconds(WallClock.nanoseconds - status.modificationTime)
+        }
+    }
+
     package func checkSpace(for additionalBytes: Int64) throws(BlobStoreError) {
         if volume.isSuspect { throw BlobStoreError(.io, "\(directory) failed to sync; restart after repair") }
         let available = try storing { try Directory.freeBytes(directory).available }

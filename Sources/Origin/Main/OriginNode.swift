@@ -47,6 +47,11 @@ struct OriginNode: Sendable {
         do throws(DiskError) {
             _ = try Directory.create(settings.dataDirectory, permissions: 0o750)
         } catch { throw StartFailure("data directory", error) }
+        let lock: DataDirectoryLock
+        do { lock = try DataDirectoryLock(settings.dataDirectory) } catch {
+            throw StartFailure(settings.dataDirectory, error)
+        }
+        defer { withExtendedLifetime(lock) {} }
         let cluster = try await privateCluster()
         let keeping = Task { await cluster?.keepRunning() }
         let stopDatabase: @Sendable () async -> Void = {

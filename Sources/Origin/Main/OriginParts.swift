@@ -58,7 +58,8 @@ struct OriginParts: Sendable {
         let origins = OriginDirectory(
             id: originID, url: settings.ownURL(port: settings.listen.port), database: database)
         do { try await origins.join() } catch { throw StartFailure("joining the other origins", error) }
-        let index = RepositoryIndex(database: database, isOnlyOrigin: { origins.isAlone })
+        let index = RepositoryIndex(
+            database: database, isOnlyOrigin: { origins.isAlone }, becomeKnown: { try await origins.becomeKnown() })
         let locator = BlobLocator(database: database)
         uploads = UploadService(
             database: database,

@@ -47,38 +47,60 @@ extension Database {
                     .digest(digest), .int8(sizeBytes))
                 guard rows.affectedCount == 1 else { return nil }
             }
-            let currentKey = try session.upsertBlob(
+            let (currentKey, isMoved) = try session.upsertBlob(
                 StoredBlobRecord(digest: digest, storageKey: storageKey, sizeBytes: sizeBytes, hasPieces: hasPieces),
                 replacing: damagedKey)
             try session.linkBlob(digest, into: repositoryID)
-            if damagedKey != nil, currentKey == storageKey {
-                try session.appendChange(.healedBlob(digest))
-            }
+            if isMoved { try session.appendChange(.healedBlob(digest)) }
             return BlobCommit(storageKey: currentKey)
+        }
+    }
+
+    /// Points a digest at another file of the same bytes. May be repeated.
+    /// - Returns: `false` if the digest points at neither of them, or is going to be removed: the file is the caller's to
+    ///   remove.
+    package func replaceFile(
+        of digest: Digest,
+        _ damagedKey: String,
+        with key: String
+    ) async throws(DatabaseError) -> Bool {
+        try await transaction { session throws(DatabaseError) in
+            let rows = try session.query(
+                """
+                UPDATE blobs SET storage_key = $3, has_pieces = true
+                WHERE digest = $1 AND storage_key IN ($2, $3) AND state = 'live'
+                """,
+                .digest(digest), .text(damagedKey), .text(key))
+            guard rows.affectedCount == 1 else { return false }
+            try session.appendChange(.healedBlob(digest))
+            return true
         }
     }
 }
 
 extension Session {
-    /// Locks the blob's row, which is there afterwards, and returns its key.
+    /// Locks the blob's row, which is there afterwards, and returns its key, and whether it was another one before.
     fileprivate func upsertBlob(
         _ blob: StoredBlobRecord,
         replacing damagedKey: String?
-    ) throws(DatabaseError) -> String {
+    ) throws(DatabaseError) -> (key: String, isMoved: Bool) {
         // ON CONFLICT locks the row also where its WHERE leaves it as it is.
-        try query(
+        let written = try query(
             """
             INSERT INTO blobs AS b (digest, storage_key, size_bytes, has_pieces) VALUES ($1, $2, $3, $4)
             ON CONFLICT (digest) DO UPDATE
             SET storage_key = excluded.storage_key, size_bytes = excluded.size_bytes, has_pieces = excluded.has_pieces,
                 state = 'live'
             WHERE b.storage_key = $5 OR b.state <> 'live' OR (excluded.has_pieces AND NOT b.has_pieces)
+            RETURNING xmax <> 0
             """,
             .digest(blob.digest), .text(blob.storageKey), .int8(blob.sizeBytes), .bool(blob.hasPieces),
             .text(damagedKey))
         guard let row = try query("SELECT storage_key FROM blobs WHERE digest = $1", .digest(blob.digest)).first else {
             throw .vanished("blob")
         }
-        return try row[0]
+        // Of the row that was written: xmax is 0 only in one that is new.
+        let isMoved: Bool = try written.first.map { row throws(DatabaseError) in try row[0] } ?? false
+        return (try row[0], isMoved)
     }
 }

@@ -152,6 +152,27 @@ extension Database {
         }
     }
 
+    /// Extends leases, all by one statement.
+    /// - Returns: Those that are still the holder's.
+    package func renewUploadLeases(
+        ids: [UUID],
+        holder: LeaseHolder,
+        duration: Duration
+    ) async throws(DatabaseError) -> Set<UUID> {
+        try await run { session throws(DatabaseError) in
+            let rows = try session.query(
+                """
+                UPDATE upload_sessions SET lease_expires_at = now() + make_interval(secs => $4)
+                WHERE id = ANY ($1::text[]::uuid[]) AND lease_origin = $2 AND lease_process = $3
+                RETURNING id
+                """,
+                .textArray(ids.map(\.uuidString)), .text(holder.originID), .text(holder.processID), .seconds(duration))
+            var renewed: Set<UUID> = []
+            for row in rows { renewed.insert(try row[0]) }
+            return renewed
+        }
+    }
+
     /// Extends a lease. One that expired but that nobody took is still the holder's.
     /// - Returns: `false` if the session is not the holder's any more.
     package func renewUploadLease(

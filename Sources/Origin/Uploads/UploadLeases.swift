@@ -80,12 +80,15 @@ package final class UploadLeases: Sendable {
         held.withLock { _ = $0.removeValue(forKey: lease.sessionID) }
     }
 
-    /// - Parameter renew: Extends one lease; `false` if another process took it. Its failure ends the round.
-    package func renewAll(_ renew: (UUID) async throws -> Bool) async rethrows {
+    /// - Parameter renew: Extends leases and returns those that no other process has taken.
+    package func renewAll(_ renew: ([UUID]) async throws -> Set<UUID>) async rethrows {
         // One that is only wanted has no row to extend, which would look as if somebody else had taken it.
-        for lease in held.withLock({ Array($0.values) }) where lease.isHeld {
-            let askedAt = ContinuousClock.now
-            if try await renew(lease.sessionID) { lease.extended(askedAt: askedAt) } else { lease.lost() }
+        let leases = held.withLock { Array($0.values) }.filter(\.isHeld)
+        guard !leases.isEmpty else { return }
+        let askedAt = ContinuousClock.now
+        let renewed = try await renew(leases.map(\.sessionID))
+        for lease in leases {
+            if renewed.contains(lease.sessionID) { lease.extended(askedAt: askedAt) } else { lease.lost() }
         }
     }
 }

@@ -113,8 +113,7 @@ extension UploadService {
             key = try await record(digest, ownKey, sizeBytes, in: repositoryID, sessionID, replacing: key)
         }
         if key != ownKey {
-            let twin = Twin(
-                digest: digest, sizeBytes: sizeBytes, incumbent: key, newcomer: ownKey, repositoryID: repositoryID)
+            let twin = Twin(digest: digest, sizeBytes: sizeBytes, incumbent: key, newcomer: ownKey)
             if !incumbents.append(twin) { await remove(ownKey) }
         }
         return CommittedBlob(digest: digest, sizeBytes: sizeBytes, key: key)
@@ -122,7 +121,7 @@ extension UploadService {
 
     /// Commits in the database.
     /// - Returns: The key that the digest points at now; another one if the blob was stored before.
-    func record(
+    private func record(
         _ digest: Digest,
         _ key: BlobKey,
         _ sizeBytes: Int64,
@@ -150,17 +149,15 @@ extension UploadService {
         }
     }
 
-    /// Whether the file behind a key has its size and its piece list.
+    /// Whether the file behind a key can be opened and has its size and its piece list.
     private func isIntact(_ key: BlobKey, _ digest: Digest, _ sizeBytes: Int64) async throws(UploadError) -> Bool {
         do {
             return try await diskPool.run { [store] in
                 guard let blob = try store.open(key), blob.sizeBytes == sizeBytes else { return false }
-                do throws(BlobStoreError) {
-                    return try store.pieces(key, digest: digest, sizeBytes: sizeBytes) != nil
-                } catch  where error.kind == .damaged {
-                    return false
-                }
+                return try store.pieces(key, digest: digest, sizeBytes: sizeBytes) != nil
             }
+        } catch is BlobStoreError {
+            return false
         } catch {
             throw UploadError(error)
         }

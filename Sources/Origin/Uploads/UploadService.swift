@@ -107,8 +107,8 @@ package final class UploadService: Sendable {
     /// One round of renewals.
     package func renewLeases() async {
         do {
-            try await leases.renewAll { id in
-                try await database.renewUploadLease(id: id, holder: holder, duration: UploadLease.duration)
+            try await leases.renewAll { ids in
+                try await database.renewUploadLeases(ids: ids, holder: holder, duration: UploadLease.duration)
             }
         } catch {
             logger.warning("upload leases not renewed", metadata: ["error": "\(error)"])
