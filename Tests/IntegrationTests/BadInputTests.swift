@@ -76,7 +76,7 @@ extension Integration.OneSystem {
                 for badCase in cases { _ = try await run(badCase) }
                 residentBytes.append(try origin.residentBytes())
             }
-            let limitBytes = (residentBytes[..<warmUpCount].max() ?? 0) + (isLarge ? 16 : 4) * .mebibyte
+            let limitBytes = (residentBytes[..<warmUpCount].max() ?? 0) + (isLarge ? 32 : 4) * .mebibyte
             do {
                 // What a client left behind that went away in the middle is kept for two seconds.
                 try await waitUntil("memory is as it was", within: .seconds(10)) {

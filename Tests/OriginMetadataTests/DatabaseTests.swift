@@ -96,7 +96,7 @@ struct DatabaseTests {
             }
         }
         #expect(kind == .serialization)
-        #expect(attempts.withLock { $0 } == 12)
+        #expect(attempts.withLock { $0 } == 20)
         await database.close()
     }
 

@@ -18,6 +18,8 @@ package final class OriginDirectory: Sendable {
     private struct State {
         var url: BaseURL
         var known: [OriginRecord] = []
+        /// When this origin last began to say that it runs, and was heard.
+        var knownAt: ContinuousClock.Instant?
         /// When the last look began that found no other origin.
         var aloneAt: ContinuousClock.Instant?
     }
@@ -43,6 +45,7 @@ package final class OriginDirectory: Sendable {
         let isAlone = !origins.contains { $0.id != id }
         state.withLock { state in
             state.known = origins
+            state.knownAt = began
             state.aloneAt = isAlone ? began : nil
         }
     }
@@ -52,6 +55,14 @@ package final class OriginDirectory: Sendable {
         try await refresh()
         guard !isAlone else { return }
         try await Task.sleep(for: Self.aloneFor + .milliseconds(500))
+    }
+
+    /// Before a tag is moved: an origin that was silent for so long that others may have forgotten it joins again.
+    package func becomeKnown() async throws {
+        if let knownAt = state.withLock(\.knownAt), ContinuousClock.now - knownAt < Self.aliveFor - .seconds(2) {
+            return
+        }
+        try await join()
     }
 
     /// Whether no other origin can have written anything in the last moments. An origin that starts waits in `join`

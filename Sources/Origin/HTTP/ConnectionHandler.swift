@@ -104,7 +104,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// Bytes that are no request are answered here, and the connection is given up: where the next one would begin is
     /// not known. Inside of a body the error is its reader's.
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        guard let fault = error as? HTTPParserError, exchanges.isIdle, !exchanges.isLingering else {
+        // The rest of a head that was refused is one error after the other, and an end of the connection for each would
+        // reset it before the answer was read.
+        guard !exchanges.isLingering else { return }
+        guard let fault = error as? HTTPParserError, exchanges.isIdle else {
             context.fireErrorCaught(error)
             return
         }

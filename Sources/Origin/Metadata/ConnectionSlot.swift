@@ -23,7 +23,11 @@ final class ConnectionPoolState: Sendable {
 
 /// The place of one connection, on the thread that owns it. Connects when a job needs it, and again after a loss.
 struct ConnectionSlot: ~Copyable {
-    private static let transactionAttemptCountMax = 12
+    private static let transactionAttemptCountMax = 20
+    /// Of these, those after the first do not wait for locks.
+    private static let hastyAttemptCountMax = 12
+    /// No attempt begins later than this after the first.
+    private static let transactionTime: Duration = .seconds(4)
     private static let lockNotAvailable = "55P03"
 
     private let pool: ConnectionPoolState
@@ -46,15 +50,18 @@ struct ConnectionSlot: ~Copyable {
         _ body: (Session) throws(DatabaseError) -> Value
     ) -> Result<Value, DatabaseError> {
         var attempt = 1
+        let deadline = ContinuousClock.now + Self.transactionTime
         while true {
             do throws(DatabaseError) {
                 defer { tidyUp() }
                 return .success(try attemptTransaction(attempt, body))
             } catch {
                 let isConflict = error.kind == .serialization || error.sqlState == Self.lockNotAvailable
-                guard isConflict, attempt < Self.transactionAttemptCountMax else { return .failure(error) }
+                guard isConflict, attempt < Self.transactionAttemptCountMax, ContinuousClock.now < deadline else {
+                    return .failure(error)
+                }
                 // Losers of one deadlock come back at different times, or they meet again.
-                usleep(.random(in: 2000...20_000) * UInt32(attempt))
+                usleep(.random(in: 2000...20_000) * UInt32(min(attempt, 8)))
                 attempt += 1
             }
         }
@@ -67,8 +74,9 @@ struct ConnectionSlot: ~Copyable {
         let session = try session()
         try session.query("BEGIN ISOLATION LEVEL READ COMMITTED")
         // The loser of a deadlock holds nothing for long while it waits: whoever waits first is the one that PostgreSQL
-        // lets go, and against one that comes again and again it would lose each time.
-        if attempt > 1 { try session.query("SET LOCAL lock_timeout = '50ms'") }
+        // lets go, and against one that comes again and again it would lose each time. Later, in case that the wait is an
+        // ordinary one in a long line, it takes its time again.
+        if (2...Self.hastyAttemptCountMax).contains(attempt) { try session.query("SET LOCAL lock_timeout = '50ms'") }
         let value = try body(session)
         // The server answers ROLLBACK, without an error, if the body went on after a failed statement.
         guard try commit(session).commandTag == "COMMIT" else {

@@ -109,7 +109,7 @@ package final class Database: Sendable {
     }
 
     /// Runs `body` in one transaction, READ COMMITTED. After a serialization failure or a deadlock it runs again, up to
-    /// twelve times in all, so it has no effect but its statements.
+    /// twenty times in all, so it has no effect but its statements.
     ///
     /// - Throws: As `run`. With `.unavailable` the outcome of the COMMIT may be unknown.
     package func transaction<Value: Sendable>(

@@ -34,32 +34,11 @@ extension RegistryAPI {
         case .invalidTag: throw OCIFailure.tagInvalid
         }
         let tags = try Self.tags(in: request, countMax: configuration.pushedTagCountMax)
-        let body = try await body(of: request)
-        guard body.count > Self.smallBytesMax else { return try await store(body, as: reference, tags, request) }
-        // A text of megabytes becomes tens of megabytes of values; what one client may cost is not for many at once.
-        let response = try await largeManifests.pass { try await store(body, as: reference, tags, request) }
-        guard let response else { throw OCIFailure(.serviceUnavailable, retryAfterSeconds: 1) }
-        return response
-    }
-
-    private static let smallBytesMax = 256 * 1024
-
-    private func store(
-        _ body: [UInt8],
-        as reference: Reference,
-        _ tags: [Tag],
-        _ request: RegistryRequest
-    ) async throws -> Response {
-        let document: ManifestDocument
-        do throws(OCIError) {
-            document = try ManifestDocument(body: body, contentType: request.request.headers[.contentType])
-        } catch {
-            throw OCIFailure(error)
-        }
-        try Self.checkData(of: document)
+        let (body, document) = try await pushedManifest(request)
         let (digest, ownTag) = try Self.identify(body, as: reference)
-        let allTags = ownTag.map { [$0] + tags } ?? tags
+        let allTags = ownTag.map { own in [own] + tags.filter { $0 != own } } ?? tags
         let repositoryID = try await index.ensuredRepository(request.name, in: request.organization)
+        try await index.prepareToMoveTags()
         defer { index.pushed(digest, allTags, in: repositoryID) }
         let outcome = try await database.putManifest(
             repositoryID: repositoryID,
@@ -83,6 +62,35 @@ extension RegistryAPI {
         return .empty(.created, headers: headers)
     }
 
+    /// The body, read and checked for itself. A text of megabytes becomes tens of megabytes of values: only some are
+    /// taken in at a time, and two are read.
+    private func pushedManifest(_ request: RegistryRequest) async throws -> ([UInt8], ManifestDocument) {
+        guard (request.declaredBytes ?? .max) > Self.smallBytesMax else {
+            let body = try await body(of: request)
+            return (body, try Self.document(body, request))
+        }
+        let pushed = try await largeBodies.pass {
+            let body = try await body(of: request)
+            let document = try await largeManifests.pass { try Self.document(body, request) }
+            return document.map { (body, $0) }
+        }
+        guard let pushed, let pushed else { throw OCIFailure(.serviceUnavailable, retryAfterSeconds: 1) }
+        return pushed
+    }
+
+    private static let smallBytesMax: Int64 = 256 * 1024
+
+    private static func document(_ body: [UInt8], _ request: RegistryRequest) throws(OCIFailure) -> ManifestDocument {
+        let document: ManifestDocument
+        do throws(OCIError) {
+            document = try ManifestDocument(body: body, contentType: request.request.headers[.contentType])
+        } catch {
+            throw OCIFailure(error)
+        }
+        try checkData(of: document)
+        return document
+    }
+
     /// The `tag` items of the query: further tags for what is pushed, all of them or none (main's addition to
     /// distribution-spec 1.1). Each once, in the order of the request.
     /// - Throws: 400 for one that is no tag, 414 for too many.
@@ -101,6 +109,7 @@ extension RegistryAPI {
     func deleteManifest(_ referenceText: Substring, _ request: RegistryRequest) async throws -> Response {
         let reference = try Self.reference(referenceText)
         let repositoryID = try await existingRepository(request)
+        try await index.prepareToMoveTags()
         switch reference {
         case .tag(let tag):
             defer { index.deleted(tag, in: repositoryID) }

@@ -43,7 +43,9 @@ package struct RegistryAPI: RouteGroup {
     let uploads: UploadService
     let fleet: Fleet
     let diskPool: BlockingPool
-    let largeManifests = Turnstile(passingCountMax: 2, waitingCountMax: 30)
+    /// Bounds what bodies of manifests take in memory, and what reading them takes.
+    let largeBodies = Turnstile(passingCountMax: 32, waitingCountMax: 0)
+    let largeManifests = Turnstile(passingCountMax: 2, waitingCountMax: 32)
     let redirectCount: Counter
     let servedBytes: Counter
 

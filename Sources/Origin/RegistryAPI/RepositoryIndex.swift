@@ -12,18 +12,23 @@ package final class RepositoryIndex: Sendable {
     private let database: Database
     private let tags: TagLookup
     private let isOnlyOrigin: @Sendable () -> Bool
+    private let becomeKnown: @Sendable () async throws -> Void
     private let now: @Sendable () -> ContinuousClock.Instant
     private let memory = Mutex(RegistryMemory())
 
-    /// - Parameter isOnlyOrigin: Whether nobody else can have moved a tag.
+    /// - Parameters:
+    ///   - isOnlyOrigin: Whether nobody else can have moved a tag.
+    ///   - becomeKnown: Returns once no other origin can believe to be the only one.
     package init(
         database: Database,
         isOnlyOrigin: @escaping @Sendable () -> Bool,
+        becomeKnown: @escaping @Sendable () async throws -> Void,
         now: @escaping @Sendable () -> ContinuousClock.Instant = { ContinuousClock.now }
     ) {
         self.database = database
         tags = TagLookup(database: database)
         self.isOnlyOrigin = isOnlyOrigin
+        self.becomeKnown = becomeKnown
         self.now = now
     }
 
@@ -91,8 +96,14 @@ package final class RepositoryIndex: Sendable {
             try await tags.digest(of: key)
         } remember: { memory, digest, now, epoch in
             memory.remember(digest: digest, key, at: now, epoch: epoch)
+        } isAway: { error in
+            // A database that is slow or busy may have taken another origin's move of the tag.
+            error.kind == .unavailable
         }
     }
+
+    /// Called before a tag is moved or taken.
+    func prepareToMoveTags() async throws { try await becomeKnown() }
 
     /// A manifest was pushed with these tags, or may have been: called before the answer, also to a failure.
     func pushed(_ manifest: Digest, _ tags: [Tag], in repositoryID: Int64) {
@@ -150,7 +161,8 @@ package final class RepositoryIndex: Sendable {
     private func remembered<Value: Sendable>(
         look: (inout RegistryMemory, ContinuousClock.Instant, RegistryMemory.Trust) -> Value?,
         load: (Database) async throws(DatabaseError) -> Value?,
-        remember: (inout RegistryMemory, Value, ContinuousClock.Instant, Int) -> Void
+        remember: (inout RegistryMemory, Value, ContinuousClock.Instant, Int) -> Void,
+        isAway: (DatabaseError) -> Bool = { $0.isDatabaseAway }
     ) async throws(DatabaseError) -> Value? {
         let (now, known, epoch) = glance { look(&$0, $1, .fresh) }
         if let known { return known }
@@ -159,7 +171,7 @@ package final class RepositoryIndex: Sendable {
             memory.withLock { remember(&$0, value, now, epoch) }
             return value
         } catch {
-            guard error.isDatabaseAway, let known = glance({ look(&$0, $1, .databaseIsAway) }).value else {
+            guard isAway(error), let known = glance({ look(&$0, $1, .databaseIsAway) }).value else {
                 throw error
             }
             return known

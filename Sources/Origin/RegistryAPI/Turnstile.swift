@@ -20,7 +20,7 @@ package final class Turnstile: Sendable {
     }
 
     /// - Returns: What `body` returns; `nil` if too many wait, and `body` was not called.
-    /// - Note: A cancelled caller keeps its place: those before it are quick.
+    /// - Note: A cancelled caller keeps its place, and `body` sees the cancellation.
     package func pass<Value>(_ body: () async throws -> Value) async rethrows -> Value? {
         guard await enter() else { return nil }
         defer { leave() }

@@ -38,7 +38,12 @@ struct PostgresServer: Sendable {
         }
         kill(keeper, SIGSTOP)
         for id in processIDs { kill(id, SIGKILL) }
-        try await waitUntil("the database is gone") { await !answers() }
+        do {
+            try await waitUntil("the database is gone") { await !answers() }
+        } catch {
+            kill(keeper, SIGCONT)
+            throw error
+        }
         return { kill(keeper, SIGCONT) }
     }
 
