@@ -75,6 +75,35 @@ import Testing
         #expect(try await sweep.sweep() == 0)
     }
 
+    @Test("where a large part of the files belongs to nothing, the database is the wrong one, and nothing goes")
+    func wrongDatabase() async throws {
+        // All in one folder, which is what is judged.
+        let keys = (0..<40).compactMap { BlobKey("ab" + String(repeating: "0", count: 28) + String(10 + $0)) }
+        for key in keys { _ = try store.create(key) }
+        let sweep = sweep(patience: .zero)
+        for _ in 1...3 { #expect(try await sweep.sweep() == 0) }
+        #expect(try files() == 40)
+        for key in keys.dropFirst(12) {
+            try await database.createUploadSession(
+                id: UUID(), repositoryID: repositoryID, algorithm: .sha256, storageKey: key.text)
+        }
+        #expect(try await sweep.sweep() == 12)
+    }
+
+    @Test("a file that somebody writes to stays, though it has no row: a single POST has none before its end")
+    func writtenTo() async throws {
+        let key = try file()
+        let sweep = sweep(patience: .seconds(2))
+        #expect(try await sweep.sweep() == 0)
+        let deadline = ContinuousClock.now + .seconds(5)
+        let file = try store.openForAppend(key, truncatingTo: 0)
+        while ContinuousClock.now < deadline {
+            try withUnsafeBytes(of: UInt8(1)) { try file.write($0, at: 0) }
+            #expect(try await sweep.sweep() == 0)
+        }
+        #expect(try store.open(key) != nil)
+    }
+
     @Test("an orphan is not touched before its time, and not at all if it got an owner")
     func patience() async throws {
         let orphan = try file()

@@ -266,6 +266,21 @@ struct UploadServiceTests {
         #expect(try await fixture.database.latestChange() > change, "who remembers the damaged file is told")
     }
 
+    @Test("a heal after the answer does not bring back a blob that was deleted from its repository meanwhile")
+    func healAfterDelete() async throws {
+        let fixture = try await UploadFixture()
+        let bytes = UploadFixture.bytes(2 * mebibyte)
+        let digest = UploadFixture.digest(bytes)
+        let first = try await fixture.service.push(to: fixture.repositoryID, as: digest, UploadFixture.body(bytes))
+        try fixture.overwrite(first.key, at: 7, with: ~bytes[7])
+        _ = try await fixture.service.push(to: fixture.repositoryID, as: digest, UploadFixture.body(bytes))
+        #expect(try await fixture.database.unlinkBlob(digest, inRepository: fixture.repositoryID) == .unlinked)
+        try await fixture.whileRunning {
+            try await eventually { try await fixture.database.storedBlob(digest)?.storageKey != first.key.text }
+        }
+        #expect(try await fixture.database.blob(digest, inRepository: fixture.repositoryID) == nil)
+    }
+
     @Test("sessions that nobody writes to end with what they received; those in use and fresh ones stay")
     func idleSessions() async throws {
         let fixture = try await UploadFixture()
