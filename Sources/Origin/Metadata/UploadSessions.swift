@@ -180,15 +180,7 @@ extension Database {
         holder: LeaseHolder,
         duration: Duration
     ) async throws(DatabaseError) -> Bool {
-        try await run { session throws(DatabaseError) in
-            try session.query(
-                """
-                UPDATE upload_sessions SET lease_expires_at = now() + make_interval(secs => $4)
-                WHERE id = $1 AND lease_origin = $2 AND lease_process = $3
-                """,
-                .uuid(id), .text(holder.originID), .text(holder.processID), .seconds(duration)
-            ).affectedCount == 1
-        }
+        try await renewUploadLeases(ids: [id], holder: holder, duration: duration).contains(id)
     }
 
     /// Stores a durable point.

@@ -215,17 +215,7 @@ final class EgressTrap: Sendable {
     private let listener: Int32
 
     init() throws {
-        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        var address = sockaddr_in(Endpoint(host: "127.0.0.1", port: 0))
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let listener = listener
-        let isListening = withUnsafeMutablePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(listener, $0, length) == 0 && listen(listener, 8) == 0 && getsockname(listener, $0, &length) == 0
-            }
-        }
-        try #require(isListening)
-        endpoint = Endpoint(host: "127.0.0.1", port: UInt16(bigEndian: address.sin_port))
+        (listener, endpoint) = try listenOnLoopback(backlog: 8)
     }
 
     deinit { close(listener) }

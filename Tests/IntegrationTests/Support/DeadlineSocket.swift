@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Testing
 
 /// A blocking TCP socket on which everything ends at a deadline. Confined to one thread at a time.
 final class DeadlineSocket {
@@ -112,4 +113,18 @@ extension sockaddr_in {
         sin_port = endpoint.port.bigEndian
         inet_pton(AF_INET, endpoint.host, &sin_addr)
     }
+}
+
+/// A socket that listens on a free port of the loopback. Whoever asked for it closes it.
+func listenOnLoopback(backlog: Int32) throws -> (descriptor: Int32, endpoint: Endpoint) {
+    let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+    var address = sockaddr_in(Endpoint(host: "127.0.0.1", port: 0))
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let isListening = withUnsafeMutablePointer(to: &address) {
+        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            bind(listener, $0, length) == 0 && listen(listener, backlog) == 0 && getsockname(listener, $0, &length) == 0
+        }
+    }
+    try #require(isListening)
+    return (listener, Endpoint(host: "127.0.0.1", port: UInt16(bigEndian: address.sin_port)))
 }

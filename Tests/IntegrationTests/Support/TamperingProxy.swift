@@ -22,17 +22,8 @@ final class TamperingProxy: Sendable {
 
     /// Listens at once; connections that come before `forward(to:)` are closed.
     init() throws {
-        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        var address = sockaddr_in(Endpoint(host: "127.0.0.1", port: 0))
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        (listener, endpoint) = try listenOnLoopback(backlog: 64)
         let listener = listener
-        let isListening = withUnsafeMutablePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(listener, $0, length) == 0 && listen(listener, 64) == 0 && getsockname(listener, $0, &length) == 0
-            }
-        }
-        try #require(isListening)
-        endpoint = Endpoint(host: "127.0.0.1", port: UInt16(bigEndian: address.sin_port))
         Thread.detachNewThread { [weak self] in
             // Only here, so that the number is not somebody else's while this thread still waits on it.
             defer { Glibc.close(listener) }
