@@ -134,7 +134,7 @@ struct DatabaseTests {
     func queueTimeout() async throws {
         let database = try await lease.database {
             $0.connectionCountMax = 1
-            $0.queueTimeout = .milliseconds(50)
+            $0.queueTimeout = .milliseconds(500)
         }
         let (started, startedContinuation) = AsyncStream.makeStream(of: Void.self)
         let release = DispatchSemaphore(value: 0)
@@ -189,7 +189,7 @@ struct DatabaseTests {
     func frozenServer() async throws {
         let database = try await lease.database {
             $0.connectionCountMax = 1
-            $0.statementTimeout = .milliseconds(100)
+            $0.statementTimeout = .seconds(2)
         }
         let processID: Int64 = try await database.run { session throws(DatabaseError) in
             guard let row = try session.query("SELECT pg_backend_pid()").first else { return 0 }
@@ -207,7 +207,7 @@ struct DatabaseTests {
     func statementTimeout() async throws {
         let database = try await lease.database {
             $0.connectionCountMax = 1
-            $0.statementTimeout = .milliseconds(100)
+            $0.statementTimeout = .seconds(2)
         }
         let kind = await failure {
             try await database.run { session throws(DatabaseError) in
