@@ -2,6 +2,7 @@
 
 import Crypto
 import FoundationEssentials
+import OCI
 
 /// HMAC-SHA256 and HKDF-SHA256, for keys that are used once. For a key that is used often: `MACKey`.
 package enum MAC {
@@ -24,29 +25,42 @@ package enum MAC {
     }
 }
 
-/// An HMAC-SHA256 key whose two key blocks are hashed already: a code costs only its message.
+/// An HMAC-SHA256 key (RFC 2104) whose two key blocks are hashed already: a code costs only its message, and no
+/// allocation. Each request for a blob pays for one.
 package struct MACKey: Sendable {
-    private let prepared: HMAC<Crypto.SHA256>
+    private let inner: StreamingHash
+    private let outer: StreamingHash
 
     package init(_ secret: [UInt8]) {
-        prepared = HMAC<Crypto.SHA256>(key: SymmetricKey(data: secret))
+        // The block of SHA-256; longer keys are hashed first.
+        let blockBytes = 64
+        let key = secret.count > blockBytes ? SHA256.hash(secret).bytes : secret
+        let padded = key + Array(repeating: 0, count: blockBytes - key.count)
+        var inner = StreamingHash(.sha256)
+        inner.update(padded.map { $0 ^ 0x36 })
+        var outer = StreamingHash(.sha256)
+        outer.update(padded.map { $0 ^ 0x5C })
+        self.inner = inner
+        self.outer = outer
     }
 
     /// - Returns: 32 bytes.
     package func code(for message: [UInt8]) -> [UInt8] {
-        code(for: message) { Array($0) }
+        digest(of: message).bytes
     }
 
     /// Compares in constant time.
     package func isValid(_ code: [UInt8], for message: [UInt8]) -> Bool {
-        self.code(for: message) { expected in
+        digest(of: message).withBytes { expected in
             code.withUnsafeBytes { constantTimeEqual($0, expected) }
         }
     }
 
-    private func code<Result>(for message: [UInt8], _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
-        var hmac = prepared
-        hmac.update(data: message)
-        return hmac.finalize().withUnsafeBytes { body($0) }
+    private func digest(of message: [UInt8]) -> OCI.Digest {
+        var first = inner
+        first.update(message)
+        var second = outer
+        first.finalized().withBytes { second.update($0) }
+        return second.finalized()
     }
 }
