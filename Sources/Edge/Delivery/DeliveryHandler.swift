@@ -2,55 +2,25 @@
 
 import Disk
 import Dispatch
-package import EdgeFill
+import EdgeFill
 import Grammar
 import HTTPServer
 package import NIOCore
-package import NIOHTTP1
-package import SignedURL
-package import Telemetry
+import SignedURL
+import Telemetry
 
-/// What all connections of the edge's listener share.
-package struct DeliveryEnvironment: Sendable {
-    let source: BlobSource
-    let verifier: @Sendable () -> LinkVerifier
-    let refused: @Sendable (_ target: String) -> Void
-    let metrics: DeliveryMetrics
-    let accessLog: AccessLog?
-    let isTLS: Bool
-
-    /// - Parameters:
-    ///   - verifier: The link keys in force; called for each request on an event loop.
-    ///   - refused: Told of targets that are no genuine links, since one may name a key that is not held yet. Quick.
-    ///   - accessLog: `nil` writes no access log.
-    package init(
-        source: BlobSource,
-        verifier: @escaping @Sendable () -> LinkVerifier,
-        refused: @escaping @Sendable (_ target: String) -> Void,
-        metrics: DeliveryMetrics,
-        accessLog: AccessLog?,
-        isTLS: Bool
-    ) {
-        self.source = source
-        self.verifier = verifier
-        self.refused = refused
-        self.metrics = metrics
-        self.accessLog = accessLog
-        self.isTLS = isTLS
-    }
-}
-
-/// The edge's data plane: one per connection, on its event loop, without a task hop. It checks the link, asks the
-/// reader for verified windows, and sends them by sendfile. What is not on disk yet arrives by the reader's wake-ups.
+/// The edge's data plane: one per connection, on its event loop, without a task hop, and with nothing between it and the
+/// socket's bytes but TLS. It reads the request, checks the link, asks the reader for verified windows, and sends them by
+/// sendfile. What is not on disk yet arrives by the reader's wake-ups.
 ///
 /// A stream that cannot go on ends with FIN before `Content-Length`, never with a clean short body: containerd and
 /// docker resume from there by themselves (`Docs/architecture.md`, "Broken streams").
 package final class DeliveryHandler: ChannelInboundHandler {
-    package typealias InboundIn = HTTPServerRequestPart
+    package typealias InboundIn = ByteBuffer
     package typealias OutboundOut = IOData
 
-    /// Requests that a client may send ahead of their answers.
-    private static let pipelinedCountMax = 16
+    /// What a client may send ahead of its answers, in bytes.
+    private static let inputBytesMax = 2 * RequestReader.headBytesMax
     /// Bodies up to here are copied and leave with their head in one writev.
     private static let copiedBytesMax: Int64 = 64 * 1024
     /// Bytes of one encryption under TLS, where a file region may not go.
@@ -76,7 +46,12 @@ package final class DeliveryHandler: ChannelInboundHandler {
     private let environment: DeliveryEnvironment
     private var context: ChannelHandlerContext?
     private var running: Running?
-    private var waiting: [HTTPRequestHead] = []
+    /// Of `running`; moves with each request.
+    private var requestNumber: UInt64 = 0
+    /// What has arrived and is not read yet.
+    private var input = ByteBuffer()
+    private var isReading = false
+    private var waker: RequestWaker?
     private var heads = DeliveryHead()
     private var isCorked = false
     private var inputIsClosed = false
@@ -84,6 +59,8 @@ package final class DeliveryHandler: ChannelInboundHandler {
     private var isPumping = false
     private var stallGuard: StallGuard?
     private var idleTimer: Scheduled<Void>?
+    private var idleSince = NIODeadline.now()
+    private var windows: WindowWatch?
     private var isDraining = false
 
     package init(environment: DeliveryEnvironment) { self.environment = environment }
@@ -92,12 +69,19 @@ package final class DeliveryHandler: ChannelInboundHandler {
 
     package func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        waker = RequestWaker(eventLoop: context.eventLoop, handler: NIOLoopBound(self, eventLoop: context.eventLoop))
+        windows = WindowWatch(eventLoop: context.eventLoop) {
+            [channel = context.channel, metrics = environment.metrics] in
+            metrics.brokenStreams.add(1)
+            channel.close(promise: nil)
+        }
         stallGuard = StallGuard(channel: context.channel)
         startIdleTimer()
     }
 
     package func handlerRemoved(context: ChannelHandlerContext) {
         abandon()
+        waker = nil
         self.context = nil
     }
 
@@ -109,9 +93,10 @@ package final class DeliveryHandler: ChannelInboundHandler {
     private func abandon() {
         stallGuard?.stop()
         idleTimer?.cancel()
+        windows?.stop()
         if let running { record(running) }
         running = nil
-        waiting = []
+        input = ByteBuffer()
     }
 
     package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -127,59 +112,86 @@ package final class DeliveryHandler: ChannelInboundHandler {
         context.fireUserInboundEventTriggered(event)
     }
 
-    package func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        guard let error = error as? HTTPParserError, running == nil, !isEnding else {
-            context.close(promise: nil)
-            return
-        }
-        running = Running(
-            exchange: DeliveryHead.Exchange(
-                requestID: RequestID(), keepsAlive: false, isHTTP10: false, nowSeconds: HTTPDate.now),
-            method: "-", target: "-", startNanoseconds: DispatchTime.now().uptimeNanoseconds)
-        let refusal =
-            error == .headerOverflow
-            ? DeliveryPlan.Refusal(status: 431, message: "the header is too large", closes: true)
-            : DeliveryPlan.Refusal(status: 400, message: "malformed request", closes: true)
-        answer(refusal)
+    package func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+
+    package func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable { readRequests() }
+        context.fireChannelWritabilityChanged()
     }
 
     private func startIdleTimer() {
         guard let context else { return }
         let channel = context.channel
-        idleTimer = context.eventLoop.assumeIsolated().scheduleTask(in: Self.idleTimeout) { [self] in
-            if running == nil { channel.close(promise: nil) } else { startIdleTimer() }
+        let deadline = (running == nil ? idleSince : .now()) + Self.idleTimeout
+        idleTimer = context.eventLoop.assumeIsolated().scheduleTask(deadline: deadline) { [self] in
+            if running == nil && NIODeadline.now() >= idleSince + Self.idleTimeout {
+                channel.close(promise: nil)
+            } else {
+                startIdleTimer()
+            }
         }
     }
 
     // MARK: Requests
 
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard !isEnding, case .head(let head) = unwrapInboundIn(data) else { return }
-        if running == nil {
-            begin(head)
-        } else if waiting.count < Self.pipelinedCountMax {
-            waiting.append(head)
-        } else {
-            context.close(promise: nil)
+        guard !isEnding else { return }
+        var bytes = unwrapInboundIn(data)
+        if input.readableBytes == 0 { input = bytes } else { input.writeBuffer(&bytes) }
+        readRequests()
+        if input.readableBytes > Self.inputBytesMax { context.close(promise: nil) }
+    }
+
+    /// One request after the other, each when the one before is answered and its bytes have left for the socket, or
+    /// nearly so: a client that never reads gets no more than what is buffered for it.
+    private func readRequests() {
+        guard !isReading else { return }
+        isReading = true
+        defer { isReading = false }
+        while let context, running == nil, !isEnding, input.readableBytes > 0, context.channel.isWritable {
+            switch input.withUnsafeReadableBytes({ RequestReader.read($0) }) {
+            case .incomplete: return
+            case .request(let request, let byteCount):
+                input.moveReaderIndex(forwardBy: byteCount)
+                // The socket's buffer goes back before it is needed for the next read.
+                if input.readableBytes == 0 { input = ByteBuffer() }
+                begin(request)
+            case .malformed(let fault): refuse(fault)
+            }
         }
     }
 
-    private func begin(_ head: HTTPRequestHead) {
+    private func refuse(_ fault: RequestReader.Fault) {
+        running = Running(
+            exchange: DeliveryHead.Exchange(
+                requestID: RequestID(), keepsAlive: false, isHTTP10: false, nowSeconds: HTTPDate.now),
+            method: "-", target: "-", startNanoseconds: DispatchTime.now().uptimeNanoseconds)
+        let (status, message) =
+            switch fault {
+            case .syntax: (400, "malformed request")
+            case .targetTooLong: (414, "the target is too long")
+            case .tooLarge: (431, "the header is too large")
+            case .version: (505, "HTTP/1.1 is spoken here")
+            }
+        answer(DeliveryPlan.Refusal(status: status, message: message, closes: true))
+    }
+
+    private func begin(_ request: BlobRequest) {
         let now = HTTPDate.now
-        let plan = DeliveryPlan(head: head, verifier: environment.verifier(), now: now)
+        let plan = DeliveryPlan(request, verifier: environment.verifier(), now: now)
+        requestNumber &+= 1
         running = Running(
             exchange: DeliveryHead.Exchange(
                 requestID: RequestID(),
-                keepsAlive: head.isKeepAlive && !head.isLastOfConnection && !isDraining && !inputIsClosed
-                    && !plan.closes,
-                isHTTP10: head.version == .http1_0,
+                keepsAlive: request.keepsAlive && !isDraining && !inputIsClosed && !plan.closes,
+                isHTTP10: request.isHTTP10,
                 nowSeconds: now),
-            method: head.method.rawValue,
-            target: head.uri,
+            method: request.method.name,
+            target: request.target,
             startNanoseconds: DispatchTime.now().uptimeNanoseconds)
         switch plan {
         case .refuse(let refusal):
-            if refusal.status == 403 { environment.refused(head.uri) }
+            if refusal.status == 403 { environment.refused(request.target) }
             answer(refusal)
         case .notModified(let link):
             answer(status: 304, contentLength: nil) { DeliveryHead.writeBlobFields(link, part: nil, into: &$0) }
@@ -189,13 +201,13 @@ package final class DeliveryHandler: ChannelInboundHandler {
             }
         case .exists(let link, _):
             running?.link = link
-            running?.reader = environment.source.reader(for: link, target: head.uri)
+            running?.reader = environment.source.reader(for: link, target: request.target)
             askWhetherExists()
         case .send(let link, let range, let isPart):
             running?.link = link
             running?.part = isPart ? range : nil
             running?.transfer = Transfer(range: range)
-            running?.reader = environment.source.reader(for: link, target: head.uri)
+            running?.reader = environment.source.reader(for: link, target: request.target)
             stallGuard?.responseBegan()
             pump()
         }
@@ -209,13 +221,15 @@ package final class DeliveryHandler: ChannelInboundHandler {
             $0.writeStaticString("Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n")
             if let reason = refusal.reason { $0.writeString("Depot-Reason: \(reason)\r\n") }
             if let allow = refusal.allow { $0.writeString("Allow: \(allow)\r\n") }
+            if let seconds = refusal.retryAfter { $0.writeString("Retry-After: \(seconds)\r\n") }
         }
     }
 
     private func answer(_ failure: BlobReader.Failure) {
         switch failure {
         case .unknownBlob: answer(DeliveryPlan.Refusal(status: 404, message: "blob unknown"))
-        case .unavailable: answer(DeliveryPlan.Refusal(status: 503, message: "no parent could be reached"))
+        case .unavailable:
+            answer(DeliveryPlan.Refusal(status: 503, message: "no parent could be reached", retryAfter: 1))
         case .corrupt: answer(DeliveryPlan.Refusal(status: 502, message: "the parents sent wrong bytes"))
         case .io: answer(DeliveryPlan.Refusal(status: 500, message: "the cache could not be read"))
         }
@@ -241,7 +255,7 @@ package final class DeliveryHandler: ChannelInboundHandler {
 
     private func askWhetherExists() {
         guard let link = running?.link, let reader = running?.reader else { return }
-        switch reader.exists(wake: wake { $0.askWhetherExists() }) {
+        switch reader.exists(wake: wake) {
         case .ready:
             answer(status: 200, contentLength: link.sizeBytes) {
                 DeliveryHead.writeBlobFields(link, part: nil, into: &$0)
@@ -251,17 +265,19 @@ package final class DeliveryHandler: ChannelInboundHandler {
         }
     }
 
-    /// A wake-up that returns to this event loop and, if the same request still runs, goes on.
-    private func wake(_ goOn: @escaping (DeliveryHandler) -> Void) -> @Sendable () -> Void {
-        guard let context, let requestID = running?.exchange.requestID else { return {} }
-        let eventLoop = context.eventLoop
-        let bound = NIOLoopBound((handler: self, goOn: goOn), eventLoop: eventLoop)
-        return {
-            eventLoop.execute {
-                let (handler, goOn) = bound.value
-                guard handler.running?.exchange.requestID == requestID else { return }
-                goOn(handler)
-            }
+    /// For a reader that is not ready: comes back to this request, if it still runs.
+    private var wake: @Sendable () -> Void {
+        guard let waker else { return {} }
+        return { [requestNumber] in waker.wake(requestNumber) }
+    }
+
+    func woken(_ number: UInt64) {
+        guard running != nil, number == requestNumber else { return }
+        if running?.transfer == nil {
+            askWhetherExists()
+        } else {
+            running?.transfer?.woken()
+            pump()
         }
     }
 
@@ -280,13 +296,7 @@ package final class DeliveryHandler: ChannelInboundHandler {
                 return
             case .ask(let offset, let end):
                 let limit = environment.isTLS ? min(end, offset + Self.encryptedBytes) : end
-                let step = reader.next(
-                    from: offset, upTo: limit,
-                    wake: wake {
-                        $0.running?.transfer?.woken()
-                        $0.pump()
-                    })
-                switch step {
+                switch reader.next(from: offset, upTo: limit, wake: wake) {
                 case .ready(let window):
                     send(window)
                 case .later:
@@ -304,7 +314,11 @@ package final class DeliveryHandler: ChannelInboundHandler {
     private func send(_ window: BlobReader.Window) {
         switch window {
         case .bytes(let bytes):
-            write(buffer: ByteBuffer(bytes: bytes), bodyBytes: Int64(bytes.count))
+            guard let context else { return }
+            var buffer = context.channel.allocator.buffer(capacity: bytes.count + 512)
+            if running?.headIsSent == false { writeBodyHead(into: &buffer) }
+            buffer.writeBytes(bytes)
+            write(buffer: buffer, bodyBytes: Int64(bytes.count))
         case .file(let file, let range):
             let byteCount = range.upperBound - range.lowerBound
             if environment.isTLS || (byteCount <= Self.copiedBytesMax && running?.headIsSent == false) {
@@ -333,15 +347,14 @@ package final class DeliveryHandler: ChannelInboundHandler {
 
     private func write(buffer: ByteBuffer, bodyBytes: Int64) {
         guard let context else { return }
-        var buffer = buffer
-        if running?.headIsSent == false {
-            var head = context.channel.allocator.buffer(capacity: 512)
-            writeBodyHead(into: &head)
-            head.writeBuffer(&buffer)
-            buffer = head
-        }
         running?.transfer?.began(window: bodyBytes)
         running?.sentBytes += bodyBytes
+        if running?.transfer?.isHandedOver ?? false, bodyBytes <= Self.copiedBytesMax {
+            // Whether it has left matters to the next request only, and that waits for a writable channel.
+            context.writeAndFlush(wrapOutboundOut(.byteBuffer(buffer)), promise: nil)
+            running?.transfer?.windowLeft()
+            return
+        }
         let left = context.eventLoop.makePromise(of: Void.self)
         left.futureResult.assumeIsolated().whenComplete { [self] result in windowLeft(result) }
         context.writeAndFlush(wrapOutboundOut(.byteBuffer(buffer)), promise: left)
@@ -360,9 +373,11 @@ package final class DeliveryHandler: ChannelInboundHandler {
         running?.transfer?.began(window: byteCount)
         running?.sentBytes += byteCount
         let window = FileWindow(file: file, range: range)
+        windows?.began(file, end: range.upperBound)
         let left = context.eventLoop.makePromise(of: Void.self)
         left.futureResult.assumeIsolated().whenComplete { [self] result in
             window.release()
+            windows?.left()
             windowLeft(result)
         }
         context.writeAndFlush(wrapOutboundOut(.fileRegion(window.region)), promise: left)
@@ -394,6 +409,7 @@ package final class DeliveryHandler: ChannelInboundHandler {
     private func finish() {
         guard let context, let ended = running else { return }
         running = nil
+        idleSince = .now()
         stallGuard?.responseEnded()
         if isCorked {
             isCorked = false
@@ -404,7 +420,7 @@ package final class DeliveryHandler: ChannelInboundHandler {
             endConnection()
             return
         }
-        if !waiting.isEmpty { begin(waiting.removeFirst()) }
+        readRequests()
     }
 
     /// No verified byte can follow. Before the head this is an answer; after it, FIN before `Content-Length`.
@@ -424,7 +440,7 @@ package final class DeliveryHandler: ChannelInboundHandler {
     private func endConnection() {
         guard let context, !isEnding else { return }
         isEnding = true
-        waiting = []
+        input = ByteBuffer()
         if isCorked { Cork.set(false, on: context.channel) }
         let channel = context.channel
         let eventLoop = context.eventLoop

@@ -2,7 +2,6 @@
 
 import Grammar
 import HTTPServer
-package import NIOHTTP1
 package import SignedURL
 
 /// What a request at the edge asks for, decided before anything is looked up. A pure function of the request, the
@@ -25,6 +24,8 @@ package enum DeliveryPlan: Equatable {
         /// `Depot-Reason` header: tells clients and operators why a good-looking link was refused.
         package var reason: String?
         package var allow: String?
+        /// Seconds.
+        package var retryAfter: Int?
         /// The message's framing is in doubt: nothing more is read from this connection.
         package var closes = false
 
@@ -33,56 +34,59 @@ package enum DeliveryPlan: Equatable {
             message: String,
             reason: String? = nil,
             allow: String? = nil,
+            retryAfter: Int? = nil,
             closes: Bool = false
         ) {
             self.status = status
             self.message = message
             self.reason = reason
             self.allow = allow
+            self.retryAfter = retryAfter
             self.closes = closes
         }
     }
 
-    package init(head: HTTPRequestHead, verifier: LinkVerifier, now: Int64) {
-        let isHead = head.method == .HEAD
-        guard isHead || head.method == .GET else {
+    package init(_ request: BlobRequest, verifier: LinkVerifier, now: Int64) {
+        let isHead = request.method == .head
+        guard isHead || request.method == .get else {
             self = .refuse(Refusal(status: 405, message: "method not allowed", allow: "GET, HEAD", closes: true))
             return
         }
-        guard !Self.hasBody(head) else {
+        guard !request.hasBody else {
             self = .refuse(Refusal(status: 400, message: "a request for a blob has no body", closes: true))
             return
         }
         let link: Link
         do throws(LinkRefusal) {
-            link = try verifier.verify(target: head.uri, now: now)
+            link = try verifier.verify(target: request.target, now: now)
         } catch {
             self = .refuse(Self.refusal(of: error))
             return
         }
-        let entityTag = "\"\(link.digest)\""
-        if Precondition.noneMatchHolds(header: head.headers.joined("if-none-match"), entityTag: entityTag) {
+        if let tags = request.ifNoneMatch.joined,
+            Precondition.noneMatchHolds(header: tags, entityTag: Self.entityTag(of: link))
+        {
             self = .notModified(link)
             return
         }
         guard !isHead, link.sizeBytes > 0 else {
             let isEmptyRange =
-                !isHead && RangeSelection(header: head.headers.only("range"), sizeBytes: 0) == .unsatisfiable
+                !isHead && RangeSelection(header: request.range.only, sizeBytes: 0) == .unsatisfiable
             self = isEmptyRange ? .unsatisfiable(link) : .exists(link, isHead: isHead)
             return
         }
-        let ranged = Precondition.rangeApplies(ifRange: head.headers.only("if-range"), entityTag: entityTag)
-        switch RangeSelection(header: ranged ? head.headers.only("range") : nil, sizeBytes: link.sizeBytes) {
+        // More than one If-Range names no validator, as if there were none.
+        let isRanged =
+            request.ifRange.only.map { Precondition.rangeApplies(ifRange: $0, entityTag: Self.entityTag(of: link)) }
+            ?? true
+        switch RangeSelection(header: isRanged ? request.range.only : nil, sizeBytes: link.sizeBytes) {
         case .whole: self = .send(link, 0..<link.sizeBytes, isPart: false)
         case .part(let range): self = .send(link, range, isPart: true)
         case .unsatisfiable: self = .unsatisfiable(link)
         }
     }
 
-    private static func hasBody(_ head: HTTPRequestHead) -> Bool {
-        head.headers.contains(name: "transfer-encoding")
-            || head.headers["content-length"].contains { $0 != "0" }
-    }
+    private static func entityTag(of link: Link) -> String { "\"\(link.digest)\"" }
 
     private static func refusal(of error: LinkRefusal) -> Refusal {
         switch error {
@@ -90,19 +94,5 @@ package enum DeliveryPlan: Equatable {
         case .forbidden: Refusal(status: 403, message: "this link is not valid here")
         case .expired: Refusal(status: 403, message: "this link has expired", reason: "expired")
         }
-    }
-}
-
-extension HTTPHeaders {
-    /// The value of a header that has to be single to count.
-    fileprivate func only(_ name: String) -> String? {
-        let values = self[name]
-        return values.count == 1 ? values[0] : nil
-    }
-
-    /// All values of a list header as one.
-    fileprivate func joined(_ name: String) -> String? {
-        let values = self[name]
-        return values.isEmpty ? nil : values.joined(separator: ",")
     }
 }

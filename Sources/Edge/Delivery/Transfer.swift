@@ -30,6 +30,9 @@ package struct Transfer: Equatable {
         return isWaiting || windowsInFlight >= Self.windowCountMax ? .wait : .ask(from: offset, upTo: end)
     }
 
+    /// Whether nothing more has to be asked for.
+    package var isHandedOver: Bool { offset == end }
+
     package mutating func began(window byteCount: Int64) {
         offset = min(end, offset + byteCount)
         windowsInFlight += 1
