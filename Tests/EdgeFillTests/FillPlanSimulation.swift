@@ -37,7 +37,7 @@ struct FillPlanSimulation {
                     for other in running { #expect(!(other.next..<other.pieces.upperBound).overlaps(pieces)) }
                     for piece in pieces { #expect(!stored.contains(piece) && !storing.contains { $0.piece == piece }) }
                     running.append(Running(id: id, pieces: pieces, parent: parent, next: pieces.lowerBound))
-                    #expect(running.count <= 2)
+                    #expect(running.count <= FillPlan.Limits().fetchCountMax)
                 case .cancel(let id): running.removeAll { $0.id == id }
                 case .wake(let readers): for reader in readers { #expect(waiting.removeValue(forKey: reader) != nil) }
                 case .fail(let readers, _):

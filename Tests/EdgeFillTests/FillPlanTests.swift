@@ -49,7 +49,7 @@ struct FillPlanTests {
         #expect(plan.ended(0, nil) == [])
     }
 
-    @Test("read-ahead follows its reader, at most four chunks past it and never past its end")
+    @Test("read-ahead follows its reader, as many chunks past it as there may be fetches, and never past its end")
     func readAhead() {
         let plan = plan()
         var (_, actions) = plan.wants(1, piece: 0, end: 20)
@@ -70,8 +70,70 @@ struct FillPlanTests {
             id += 1
             if !started.contains(where: { if case .fetch = $0 { true } else { false } }) && id > 1 { break }
         }
-        #expect(id == 5, "its own chunk and four more")
-        #expect(slow.moved(1, to: 8, end: 100) == [fetch(5, 40..<48)])
+        #expect(id == 3, "its own chunk and two more")
+        #expect(slow.moved(1, to: 8, end: 100) == [fetch(3, 24..<32)])
+    }
+
+    @Test("two fetches until the first piece is here; then four, and up to eight while readers wait for the network")
+    func window() {
+        let plan = PlanUnderTest(PieceSet(pieceCount: 1000), fetchCounts: (2, 4, 8))
+        _ = plan.wants(1, piece: 0, end: 1000)
+        #expect(plan.parentsAnswered(count: 1, isDirect: false) == [fetch(0, 0..<8), fetch(1, 8..<16)])
+        plan.arrived(0, in: 0)
+        #expect(plan.stored(0) == [.wake([1]), fetch(2, 16..<24)], "the fourth is kept for another reader")
+        #expect(plan.wants(2, piece: 500, end: 1000).1 == [fetch(3, 500..<504)])
+
+        // The first reader is served from disk, the second one waits for the piece after the one that it got.
+        var running = [0, 1, 2, 3]
+        var next = [0: 1, 1: 8, 2: 16, 3: 500]
+        let ends = [0: 8, 1: 16, 2: 24, 3: 504]
+        func finish(_ id: Int) -> [FillPlan.Action] {
+            let actions = store((next[id] ?? 0)..<(ends[id] ?? 0), in: id, of: plan)
+            running.removeAll { $0 == id }
+            return actions + plan.ended(id, nil)
+        }
+        _ = plan.wants(1, piece: 8, end: 1000)
+        next[3] = 503
+        _ = store(500..<503, in: 3, of: plan)
+        #expect(plan.wants(2, piece: 503, end: 1000).0 == .wait)
+        var startedCount = 0
+        for id in [0, 2] {
+            startedCount += finish(id).count { if case .fetch = $0 { true } else { false } }
+        }
+        #expect(running.count + startedCount == 6, "two ended while somebody waited")
+    }
+
+    @Test("a window that nobody waits for shrinks again")
+    func shrinking() {
+        let plan = PlanUnderTest(PieceSet(pieceCount: 1000), fetchCounts: (2, 4, 8))
+        _ = plan.wants(1, piece: 999, end: 1000)
+        _ = plan.parentsAnswered(count: 1, isDirect: false)
+        // A second reader waits for the last chunk and lets the first one's fetches grow.
+        _ = plan.wants(2, piece: 0, end: 992)
+        var running: [Int: Range<Int>] = [:]
+        var id = 0
+        func note(_ actions: [FillPlan.Action]) {
+            for case .fetch(let id, let pieces, _, _) in actions { running[id] = pieces }
+        }
+        note([fetch(0, 999..<1000), fetch(1, 0..<8)])
+        for _ in 0..<12 {
+            id += 1
+            guard let pieces = running.removeValue(forKey: id) else { continue }
+            note(store(pieces, in: id, of: plan))
+            note(plan.ended(id, nil))
+            note(plan.wants(2, piece: min(pieces.upperBound, 991), end: 992).1)
+        }
+        #expect(running.count == 8)
+        // The first reader leaves, the second one finds everything from here on.
+        note(plan.left(1))
+        var countMax = 8
+        while countMax > 4, let (id, pieces) = running.first(where: { $0.key != 0 }) {
+            running[id] = nil
+            note(store(pieces, in: id, of: plan))
+            note(plan.ended(id, nil))
+            countMax -= 1
+        }
+        #expect(running.count <= 8)
     }
 
     @Test("readers of the same piece share its fetch and are woken in order")
@@ -317,7 +379,14 @@ struct FillPlanTests {
 private final class PlanUnderTest {
     private var plan: FillPlan
 
-    init(_ present: PieceSet, isDirect: Bool = false) { plan = FillPlan(present: present, isDirect: isDirect) }
+    /// - Parameter fetchCounts: At first, at least, at most. Two all the time keep an expectation short.
+    init(_ present: PieceSet, isDirect: Bool = false, fetchCounts: (first: Int, min: Int, max: Int) = (2, 2, 2)) {
+        var limits = FillPlan.Limits()
+        limits.firstFetchCount = fetchCounts.first
+        limits.fetchCountMin = fetchCounts.min
+        limits.fetchCountMax = fetchCounts.max
+        plan = FillPlan(present: present, isDirect: isDirect, limits: limits)
+    }
 
     var isIdle: Bool { plan.isIdle }
     var isDirect: Bool { plan.isDirect }

@@ -225,6 +225,7 @@ package final class BlobReader: Sendable {
             } catch {
                 return .done(.failed(.unavailable))
             }
+        case .bytes(let bytes): return .done(.ready(.bytes(Self.part(of: bytes, 0, ask))))
         case .readThrough(let piece): return readThrough(blob, piece, ask, wake)
         case .absent(let piece):
             guard let fill else { return joinFill(of: blob) }

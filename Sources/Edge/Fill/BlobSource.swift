@@ -15,7 +15,7 @@ package final class BlobSource: Sendable {
     /// Pieces on their way from parents to the disk, over all fills: 16 MiB.
     private static let storingPiecesMax = 16
     /// Requests to parents at once, over all fills. Each holds the piece it is receiving.
-    private static let fetchCountMax = 16
+    private static let fetchCountMax = 24
 
     let engine: FillEngine
     private let nextReaderID = Atomic<UInt64>(0)

@@ -44,7 +44,12 @@ final class Fill: Sendable {
         /// Moves when the fill becomes idle: a timer that finds it moved waits once more.
         var idleCount = 0
         var hasTimer = false
+        /// Pieces that went past the disk since it was last tried.
+        var passedCount = 0
     }
+
+    /// Pieces that pass through before the disk is tried again.
+    private static let passedCountMax = 16
 
     let name: BlobName
     private let engine: FillEngine
@@ -162,13 +167,15 @@ final class Fill: Sendable {
 
     /// Disk pool.
     private func store(_ piece: Int, in fetch: ChunkFetch, _ bytes: UnsafeRawBufferPointer) {
-        let (blob, list, isDirect) = state.withLock { ($0.blob, $0.list, $0.plan.isDirect) }
-        if let blob, !isDirect {
+        let (list, triesDisk) = state.withLock { state in
+            (state.list, !state.plan.isDirect || state.passedCount >= Self.passedCountMax)
+        }
+        if triesDisk, let blob = fileToStore(list) {
             do throws(CacheError) {
                 switch try engine.cache.store(blob, piece: piece, bytes: bytes) {
-                case .stored: stored(piece)
+                case .stored: stored(piece, in: blob)
                 case .storedLast:
-                    stored(piece)
+                    stored(piece, in: blob)
                     // Not before the readers are woken: the sync takes its time.
                     engine.cache.commit(blob)
                 case .mismatch: mismatched(piece, in: fetch)
@@ -190,11 +197,36 @@ final class Fill: Sendable {
         perform(
             state.withLock { state in
                 state.held[piece] = copy
+                state.passedCount += 1
                 return state.plan.passedThrough(piece)
             })
     }
 
-    private func stored(_ piece: Int) { decide { $0.stored(piece) } }
+    /// Disk pool. The blob's file; where there is none, since the disk took no blob, one more try to make it.
+    private func fileToStore(_ list: PieceList?) -> CachedBlob? {
+        let (blob, isDue) = state.withLock { state in
+            defer { state.passedCount = 0 }
+            return (state.blob, state.passedCount >= Self.passedCountMax)
+        }
+        guard blob == nil, isDue, mayCreate, let list else { return blob }
+        guard let created = try? engine.cache.create(name.digest, sizeBytes: name.sizeBytes, pieces: list) else {
+            return nil
+        }
+        let (file, surplus): (CachedBlob, CachedBlob?) = state.withLock { state in
+            if let other = state.blob { return (other, created) }
+            state.blob = created
+            return (created, nil)
+        }
+        if let surplus { engine.cache.release(surplus) }
+        return file
+    }
+
+    private func stored(_ piece: Int, in blob: CachedBlob) {
+        decide { plan in
+            let back = plan.isDirect ? plan.diskIsBack(present: blob.present) : []
+            return back + plan.stored(piece)
+        }
+    }
 
     private func mismatched(_ piece: Int, in fetch: ChunkFetch) {
         engine.metrics.parentMismatches.add(1)

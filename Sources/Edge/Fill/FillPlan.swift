@@ -5,9 +5,10 @@ package import EdgeCache
 /// Decides what a fill fetches next, from whom, and when its readers are woken or given up. A pure value: no clock, lock
 /// or I/O; `Fill` performs the actions.
 ///
-/// What a reader waits for comes first; then read-ahead that follows live readers, at most `readAheadChunks` past each
-/// and never past what it asked for. One fetch fewer than allowed reads ahead, so that a new reader never waits for
-/// speculation alone. A piece in flight, or on its way to the disk, is never fetched twice. A run ends at the end of its
+/// What a reader waits for comes first; then read-ahead that follows live readers, at most as many chunks past each as
+/// there may be fetches, and never past what it asked for. One fetch fewer than allowed reads ahead, so that a new reader
+/// never waits for speculation alone. How many there may be follows the readers: one more for each that ends while
+/// somebody waits, one fewer for each that ends while nobody does. A piece in flight, or on its way to the disk, is never fetched twice. A run ends at the end of its
 /// chunk, and starts where the first missing piece is: that is how a broken fetch resumes.
 package struct FillPlan: Sendable {
     package typealias ReaderID = UInt64
@@ -16,9 +17,12 @@ package struct FillPlan: Sendable {
     package struct Limits: Sendable, Equatable {
         /// Pieces of a chunk, the unit of fetching: 8 MiB.
         package var chunkPieces = 8
-        /// Fetches at once.
-        package var fetchCountMax = 2
-        package var readAheadChunks = 4
+        /// Fetches at once until the first piece has arrived: the one that is waited for gets the path for itself, nearly.
+        package var firstFetchCount = 2
+        /// Fetches at once while readers find what they want.
+        package var fetchCountMin = 4
+        /// Fetches at once while readers wait for the network.
+        package var fetchCountMax = 8
         /// Failures in a row, of one chunk and without progress, before its readers are given up. With more parents than
         /// that, each is asked once.
         package var attemptsMax = 3
@@ -94,7 +98,7 @@ package struct FillPlan: Sendable {
     private var parentCount = 0
     private var preferredParent = 0
     private var isAskingParents = false
-    /// Nothing can be put on disk: verified pieces go from memory to those who wait.
+    /// Nothing can be put on disk, as far as is known: verified pieces go from memory to those who wait.
     package private(set) var isDirect: Bool
     /// Pieces in memory, oldest first, with the readers that waited for them and have not asked again.
     private var held: [(piece: Int, owed: Set<ReaderID>)] = []
@@ -102,6 +106,14 @@ package struct FillPlan: Sendable {
     /// Readers that wait for a piece, in order of arrival.
     private var queue: [ReaderID] = []
     private var fetches: [FetchID: Fetch] = [:]
+    /// Fetches that may run at once.
+    private var window: Int
+    private var hasArrivals = false
+    /// A path that is too slow for two is used by one at a time.
+    private var pathCountMax: Int
+    private var completedCount = 0
+    /// Whole fetches before a path that was too slow for so many gets one more.
+    private static let completedPerStep = 4
     private var nextFetchID = 0
     /// Arrived, not yet hashed and stored.
     private var storing: Set<Int> = []
@@ -116,6 +128,8 @@ package struct FillPlan: Sendable {
         self.present = present
         self.isDirect = isDirect
         self.limits = limits
+        window = limits.fetchCountMin
+        pathCountMax = limits.fetchCountMax
     }
 
     package var isIdle: Bool { readers.isEmpty && fetches.isEmpty && storing.isEmpty && !isAskingParents }
@@ -194,6 +208,7 @@ package struct FillPlan: Sendable {
     /// The piece is whole in memory and goes to be hashed and stored.
     package mutating func arrived(_ piece: Int, in id: FetchID) {
         storing.insert(piece)
+        hasArrivals = true
         fetches[id]?.next = piece + 1
     }
 
@@ -212,6 +227,14 @@ package struct FillPlan: Sendable {
         for id in queue where readers[id]?.waitsFor == piece { owed.insert(id) }
         held.append((piece, owed))
         return wake { $0.waitsFor == piece } + shed() + schedule()
+    }
+
+    /// A piece that could not be put on disk a while ago could be now.
+    /// - Parameter present: What is on disk, if the file was made only now.
+    package mutating func diskIsBack(present: PieceSet? = nil) -> [Action] {
+        isDirect = false
+        if let present { self.present = present }
+        return schedule()
     }
 
     /// The piece was dropped unhashed, since this edge has no room for the work.
@@ -237,6 +260,13 @@ package struct FillPlan: Sendable {
     /// The fetch is over; `failure` unless every piece arrived.
     package mutating func ended(_ id: FetchID, _ failure: FetchFailure?) -> [Action] {
         guard let fetch = fetches.removeValue(forKey: id) else { return schedule() }
+        if failure == nil {
+            window = min(max(window + (queue.isEmpty ? -1 : 1), limits.fetchCountMin), limits.fetchCountMax)
+            completedCount += 1
+            if completedCount % Self.completedPerStep == 0 {
+                pathCountMax = min(pathCountMax + 1, limits.fetchCountMax)
+            }
+        }
         guard let failure, fetch.next < fetch.pieces.upperBound else { return schedule() }
         let chunk = chunk(of: fetch.next)
         let madeProgress = fetch.next > fetch.pieces.lowerBound
@@ -244,7 +274,12 @@ package struct FillPlan: Sendable {
         if !madeProgress || failure != .broke { trouble.count += 1 }
         var actions: [Action] = []
         switch failure {
-        case .broke: if !madeProgress { avoid(fetch.parent) }
+        case .broke:
+            if !madeProgress {
+                avoid(fetch.parent)
+                // Each was perhaps too slow because of the others.
+                pathCountMax = max(1, min(pathCountMax, fetches.count + 1) / 2)
+            }
         case .unreachable: avoid(fetch.parent)
         case .overloaded: break
         case .lied:
@@ -280,7 +315,7 @@ package struct FillPlan: Sendable {
             return [.askParents]
         }
         var actions: [Action] = []
-        while fetches.count < limits.fetchCountMax, let run = demandedRun() ?? readAheadRun() {
+        while fetches.count < fetchCountMax, let run = demandedRun() ?? readAheadRun() {
             let trouble = troubles[chunk(of: run.lowerBound)]
             let parent = parent(avoiding: trouble?.notFoundParents ?? [])
             fetches[nextFetchID] = Fetch(pieces: run, parent: parent, next: run.lowerBound)
@@ -289,6 +324,8 @@ package struct FillPlan: Sendable {
         }
         return actions
     }
+
+    private var fetchCountMax: Int { min(pathCountMax, hasArrivals ? window : limits.firstFetchCount) }
 
     private func demandedRun() -> Range<Int>? {
         for id in queue {
@@ -303,10 +340,10 @@ package struct FillPlan: Sendable {
         let speculativeCount = fetches.values.count { fetch in
             !wanted.contains { fetch.next <= $0 && $0 < fetch.pieces.upperBound }
         }
-        guard speculativeCount < max(1, limits.fetchCountMax - 1) else { return nil }
+        guard speculativeCount < max(1, fetchCountMax - 1) else { return nil }
         var nearest: (distance: Int, piece: Int)?
         for reader in readers.values {
-            let chunkEnd = (chunk(of: reader.position) + 1 + limits.readAheadChunks) * limits.chunkPieces
+            let chunkEnd = (chunk(of: reader.position) + 1 + window) * limits.chunkPieces
             let end = min(reader.end, chunkEnd, pieceCount)
             guard reader.position < end else { continue }
             let piece = (reader.position..<end).first { needsFetch($0) && !shunned.contains(chunk(of: $0)) }
