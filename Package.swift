@@ -53,6 +53,7 @@ extension Target.Dependency {
     static let nioHTTPTypes = product(name: "NIOHTTPTypes", package: "swift-nio-extras")
     static let nioHTTPTypesHTTP1 = product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras")
     static let nioSSL = product(name: "NIOSSL", package: "swift-nio-ssl")
+    static let nioTLS = product(name: "NIOTLS", package: "swift-nio")
 }
 
 let package = Package(
@@ -95,7 +96,10 @@ let package = Package(
         target("Disk", in: .shared, "Disk", imports: ["CLinux"]),
         target(
             "HTTPServer", in: .shared, "HTTPServer",
-            imports: ["CLinux", "Disk", .nioCore, .nioHTTP1, .nioPosix, .nioSSL]),
+            imports: [
+                "CLinux", "Blocking", "Telemetry", "Disk", .logging, .nioCore, .nioHTTP1, .nioPosix, .nioSSL, .nioTLS,
+                .unixSignals,
+            ]),
         target("HTTPFetch", in: .shared, "HTTPFetch", imports: ["CLibcurl", "Blocking"]),
 
         // Origin
@@ -191,20 +195,25 @@ let package = Package(
             name: "depot-edge",
             dependencies: [
                 "Blocking", "Telemetry", "Config", "Disk", "HTTPServer", "HTTPFetch", "EdgeCache", "EdgeControl",
-                "EdgeFill", "EdgeDelivery", .argumentParser, .logging, .nioCore, .nioPosix, .nioSSL, .lifecycle,
+                "EdgeFill", "EdgeDelivery", .argumentParser, .logging, .nioCore, .nioPosix, .lifecycle,
                 .unixSignals,
             ],
             path: "Sources/Edge/Main", swiftSettings: settings),
 
         // Tests: fixtures, then one target for each target under test.
         fixtures("LoopbackServer", imports: ["Blocking"]),
+        .target(
+            name: "RegistryTrace", dependencies: ["OCI", "EdgeCache"], path: "Benchmarks/TraceReplay/Trace",
+            swiftSettings: settings),
         fixtures("StackSupport", imports: []),
         fixtures("TestSupport", imports: ["OCI", "Telemetry", "OriginMetadata", "OriginPrivatePostgres", .logging]),
         tests("BlockingTests", imports: ["Blocking"]),
         tests("ClientTests", imports: ["StackSupport"]),
         tests("ConfigTests", imports: ["Config"]),
         tests("DiskTests", imports: ["Disk"]),
-        tests("EdgeCacheTests", imports: ["OCI", "Blocking", "Telemetry", "Hashing", "Disk", "EdgeCache", .logging]),
+        tests(
+            "EdgeCacheTests",
+            imports: ["OCI", "Blocking", "Telemetry", "Hashing", "Disk", "EdgeCache", "RegistryTrace", .logging]),
         tests(
             "EdgeControlTests",
             imports: [
@@ -216,12 +225,14 @@ let package = Package(
             "EdgeFillTests",
             imports: [
                 "OCI", "Blocking", "Telemetry", "Hashing", "SignedURL", "Disk", "HTTPFetch", "EdgeCache",
-                "EdgeControl", "EdgeFill", .logging,
+                "EdgeControl", "EdgeFill", "LoopbackServer", .logging,
             ]),
         tests("EdgeProtocolTests", imports: ["Grammar", "OCI", "Hashing", "EdgeProtocol"]),
         tests("HTTPFetchTests", imports: ["HTTPFetch", "LoopbackServer"]),
         tests("GrammarTests", imports: ["OCI", "Grammar"]),
-        tests("HTTPServerTests", imports: ["HTTPServer"]),
+        tests(
+            "HTTPServerTests",
+            imports: ["Telemetry", "HTTPServer", "StackSupport", .nioCore, .nioHTTP1, .nioPosix]),
         tests("HashingTests", imports: ["OCI", "Grammar", "Hashing"]),
         tests(
             "IntegrationTests", imports: ["OCI", "Grammar", "Hashing", "SignedURL", "StackSupport", .crypto],
@@ -278,8 +289,24 @@ let package = Package(
 
 // Built by Scripts/fuzz alone: it needs libFuzzer, which is there only with the sanitizer's options.
 if Context.environment["DEPOT_FUZZ"] != nil {
+    // What reads requests, without the rest of its target, which would bring SwiftNIO and libcurl along.
+    let others: Set = ["EdgeDelivery", "EdgeDeliveryTests", "depot-edge"]
+    package.targets.removeAll { others.contains($0.name) }
+    package.targets += [
+        .target(
+            name: "EdgeRequests", dependencies: ["Grammar", "OCI", "SignedURL"], path: "Sources/Edge/Delivery",
+            sources: ["BlobRequest.swift", "DeliveryPlan.swift", "RequestReader.swift"], swiftSettings: settings),
+        .executableTarget(
+            name: "depot-fuzz",
+            dependencies: ["OCI", "Grammar", "Hashing", "SignedURL", "EdgeProtocol", "EdgeCache", "EdgeRequests"],
+            path: "Tests/Fuzz", exclude: ["Corpus"], swiftSettings: settings),
+    ]
+}
+
+// Built by hand, for Benchmarks/RESULTS.md.
+if Context.environment["DEPOT_BENCH"] != nil {
     package.targets.append(
         .executableTarget(
-            name: "depot-fuzz", dependencies: ["OCI", "Grammar"], path: "Tests/Fuzz", exclude: ["Corpus"],
-            swiftSettings: settings))
+            name: "depot-trace-replay", dependencies: ["EdgeCache", "RegistryTrace"],
+            path: "Benchmarks/TraceReplay/Main", swiftSettings: settings))
 }

@@ -8,6 +8,7 @@ import Glibc
 import Hashing
 import Logging
 import OCI
+import Synchronization
 import Telemetry
 
 /// A blob with bytes that nothing else has.
@@ -137,6 +138,9 @@ final class CacheFixture: Sendable {
                 let start = cached.pieces.range(of: piece).lowerBound
                 result += bytes[Int(range.lowerBound - start)..<Int(range.upperBound - start)]
                 offset = range.upperBound
+            case .bytes(let bytes):
+                result += bytes[Int(offset)..<Int(window.upperBound)]
+                offset = window.upperBound
             case .absent, .lost:
                 return nil
             }
@@ -162,6 +166,32 @@ final class CacheFixture: Sendable {
     func partialPath(_ blob: TestBlob, _ suffix: String) -> String {
         "\(directory)/p/\(blob.digest.hex.prefix(2))/\(blob.digest.hex).\(blob.sizeBytes)\(suffix)"
     }
+}
+
+/// Time that passes when it is told to, or when somebody waits for it.
+final class TestTime: Sendable {
+    private let instant = Mutex(ContinuousClock.Instant.now)
+
+    var now: ContinuousClock.Instant { instant.withLock { $0 } }
+
+    func advance(by duration: Duration) { instant.withLock { $0 += duration } }
+
+    /// As long as nobody else has something to do, the wait is over.
+    func pause(_ duration: Duration) async throws {
+        advance(by: duration)
+        await Task.yield()
+        try Task.checkCancellation()
+    }
+}
+
+/// Whether the condition comes true while others work.
+func eventually(_ condition: () -> Bool) async -> Bool {
+    let deadline = ContinuousClock.now + .seconds(120)
+    while !condition() {
+        guard ContinuousClock.now < deadline else { return false }
+        await Task.yield()
+    }
+    return true
 }
 
 /// What another process does to a file: through a descriptor of its own.

@@ -76,6 +76,19 @@ struct HitRuleTests {
         #expect(try await fixture.read((1 << 20)..<(3 << 20), of: cached) == Array(blob.bytes[(1 << 20)..<(3 << 20)]))
     }
 
+    @Test("a byte flipped between the last piece and the commit is found", arguments: ways)
+    func flipBeforeCommit(way: CachedBlob.Residency) async throws {
+        let fixture = try fixture(way)
+        let cached = try fixture.partial(blob, pieces: Array(0..<blob.pieces.count))
+        #expect(try await fixture.read(cached) == blob.bytes)
+        try Intruder.flip(fixture.partialPath(blob, ".data"), at: 9)
+        fixture.cache.commit(cached)
+        #expect(cached.isComplete)
+        #expect(try await fixture.read(0..<1, of: cached) == nil)
+        #expect(try fixture.store(blob, 0, in: cached) == .stored)
+        #expect(try await fixture.read(cached) == blob.bytes)
+    }
+
     /// The kernel may take pages out of memory on its own, at any time: counts are lower bounds where they prove a check,
     /// and far from a whole round where they prove that there was none.
     @Test("pages that left memory are read and hashed once more before they are sent")

@@ -45,7 +45,7 @@ struct PieceMarksTests {
         var isForeign: Bool
         var marks = marks()
         let before = marks.ticket
-        marks.beganWrite()
+        marks.beganWrite(changeTime: 100)
         let during = marks.ticket
         isForeign = marks.observed(changeTime: 150, after: before)
         #expect(!isForeign)
@@ -62,23 +62,25 @@ struct PieceMarksTests {
         #expect(isForeign)
     }
 
-    @Test("writes that end in the other order leave the later ctime")
-    func crossedWrites() {
-        var isForeign: Bool
+    @Test("a foreign change just before a write of ours, or within a rename, is not hidden by it")
+    func hiddenChange() {
         var marks = marks()
-        marks.beganWrite()
-        marks.beganWrite()
-        marks.endedWrite(changeTime: 200)
-        marks.endedWrite(changeTime: 190)
-        isForeign = marks.observed(changeTime: 200, after: marks.ticket)
-        #expect(!isForeign)
+        marks.beganWrite(changeTime: 130)
+        marks.endedWrite(changeTime: 140)
+        #expect(marks.survey(0..<3) == .unchecked(0..<3))
+
+        marks = self.marks()
+        marks.beganWrite(changeTime: 100)
+        marks.endedWrite(changeTime: 140, sawForeignWrite: true)
+        #expect(marks.survey(0..<3) == .unchecked(0..<3))
+        #expect(marks.foreignChangeCount == 1, "checks that began before it say nothing")
     }
 
     @Test("a write whose ctime is unknown is taken for a foreign one")
     func unknownChangeTime() {
         var isForeign: Bool
         var marks = marks()
-        marks.beganWrite()
+        marks.beganWrite(changeTime: 100)
         marks.endedWrite(changeTime: nil)
         isForeign = marks.observed(changeTime: 200, after: marks.ticket)
         #expect(isForeign)

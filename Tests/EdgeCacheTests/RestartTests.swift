@@ -134,6 +134,45 @@ struct RestartTests {
         #expect(second.cache.blobCount >= 1)
     }
 
+    @Test("the order of the blobs outlives the process", arguments: [true, false])
+    func hints(isDamaged: Bool) async throws {
+        let first = try CacheFixture()
+        let blobs = (0..<8).map { _ in TestBlob(byteCount: 1 << 20) }
+        for blob in blobs { first.cache.release(try first.complete(blob)) }
+        first.cache.writeHints()
+        let file = "\(first.directory)/hints"
+        if isDamaged { try Intruder.flip(file, at: 60) }
+        try AtomicFile.write([1], to: "\(first.directory)/hints.1.2.tmp")
+        let second = try first.reopened(bytesMax: 4 << 20)
+        await second.cache.start()
+        let left = blobs.filter { FileManager.default.fileExists(atPath: first.completePath($0)) }.map(\.digest)
+        #expect(left.count == 4)
+        if !isDamaged { #expect(left == blobs.suffix(4).map(\.digest)) }
+        #expect(!FileManager.default.fileExists(atPath: "\(first.directory)/hints.1.2.tmp"))
+    }
+
+    @Test("twenty thousand names are found, with what was used meanwhile among them")
+    func manyNames() async throws {
+        let first = try CacheFixture()
+        first.cache.release(try first.complete(blob))
+        var expectedBytes = blob.sizeBytes
+        for number in 0..<20_000 {
+            let digest = SHA256.hash(Array("\(number)".utf8)).hex
+            let folder = "\(first.directory)/c/\(digest.prefix(2))"
+            if !FileManager.default.fileExists(atPath: folder) { try Directory.create(folder) }
+            _ = try File.open("\(folder)/\(digest).\(number)", .createExclusive)
+            expectedBytes += Int64(number)
+        }
+        let second = try first.reopened(bytesMax: 1 << 40)
+        async let scan: Void = second.cache.start()
+        let cached = try #require(try await second.open(blob))
+        #expect(try await second.read(cached) == blob.bytes)
+        await scan
+        #expect(second.cache.blobCount == 20_001)
+        #expect(second.cache.usedBytes == expectedBytes)
+        #expect(second.counter("depot_edge_cache_blobs") == 20_001)
+    }
+
     @Test("a blob of no bytes has a file like any other")
     func empty() async throws {
         let first = try CacheFixture()

@@ -122,11 +122,13 @@ extension BlobCache {
                 BlobTrailer.encode(pieces, digest: name.digest, sizeBytes: name.sizeBytes), to: file, at: name.sizeBytes
             )
             return CachedBlob(
-                name: name, pieces: pieces, file: file, map: map, present: present, isSuspect: false,
+                name: name, pieces: pieces, file: file, map: map, present: present, isSuspect: false, isFetched: true,
                 changeTime: try file.status().changeTime, environment: environment)
         } catch {
             unlinkFiles(name)
-            throw CacheError(error)
+            let failure = CacheError(error)
+            failedToWrite(failure)
+            throw failure
         }
     }
 
@@ -142,7 +144,8 @@ extension BlobCache {
     /// Makes a blob whose pieces are all on disk a complete one: sync, then rename. Blocks. If that fails, the blob is
     /// served on from where it is, and the files go when its name is next looked up or the cache is started.
     package func commit(_ blob: CachedBlob) {
-        guard table.withLock({ $0.beganCommit(blob) }) else { return }
+        // A sync would fail; what cannot be called complete is served from where it is.
+        guard !health.withLock({ $0.isOff }), table.withLock({ $0.beganCommit(blob) }) else { return }
         defer { table.withLock { $0.endedCommit(blob) } }
         let name = blob.name
         // What the last run of the kernel left has to be right before it is called complete.
@@ -151,13 +154,14 @@ extension BlobCache {
         do throws(DiskError) {
             try blob.file.syncData()
             try Directory.create(paths.completeFolder(name))
-            try blob.withOwnChange { () throws(DiskError) in
+            try blob.withOwnRename { () throws(DiskError) in
                 try Directory.rename(paths.dataFile(name), paths.completeFile(name))
             }
             try Directory.sync(paths.completeFolder(name))
         } catch {
             environment.logger.warning(
                 "a blob could not be committed", metadata: ["blob.digest": "\(name.digest)", "error": "\(error)"])
+            failedToWrite(CacheError(error))
             discard(blob)
             return
         }

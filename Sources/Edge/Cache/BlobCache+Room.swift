@@ -1,34 +1,55 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Blocking
 import Disk
 import Hashing
 import Synchronization
 import Telemetry
 
 /// Room for what arrives: the cache's own maximum, and the space that the file system has to keep free.
+///
+/// From 95 % of the maximum on, a job on the disk pool evicts down to 90 %, so that a store finds room and does not wait
+/// for files to be removed. A store evicts by itself only where that was too slow: at the maximum, or when the file
+/// system has less left than it is to keep.
 extension BlobCache {
     /// Stores one piece of an open blob, evicting others for room. Blocks; the disk pool.
     ///
-    /// - Throws: `.outOfSpace` if everything else is in use or evicting did not help, or `.io`. The piece is not on disk.
+    /// - Throws: `.outOfSpace` if everything else is in use or evicting did not help, or `.io`, also while the disk is
+    ///   off. The piece is not on disk.
     package func store(
         _ blob: CachedBlob, piece: Int, bytes: UnsafeRawBufferPointer
     ) throws(CacheError)
         -> CachedBlob.StoreOutcome
     {
+        try requireHealthyDisk()
         try makeRoom(forBytes: Int64(bytes.count))
         let outcome: CachedBlob.StoreOutcome
         do throws(CacheError) {
-            outcome = try blob.store(piece: piece, bytes: bytes)
+            outcome = try storeWithSecondTry(blob, piece, bytes)
         } catch {
-            // Somebody else filled the disk. One try with what can be freed; the next error is the answer.
-            guard error.kind == .outOfSpace, evict(incomingBytes: 0, missingBytes: Self.emergencyBytes) > 0 else {
-                throw error
-            }
-            outcome = try blob.store(piece: piece, bytes: bytes)
+            failedToWrite(error)
+            throw error
         }
-        table.withLock { $0.grew(blob) }
+        if outcome == .stored || outcome == .storedLast { health.withLock { $0.wrote() } }
+        let isHigh = table.withLock { table in
+            table.grew(blob)
+            return table.queue.usedBytes > table.queue.highBytes && table.queue.hasCandidates
+        }
+        if isHigh { startTrimming() }
         publishGauges()
         return outcome
+    }
+
+    private func storeWithSecondTry(
+        _ blob: CachedBlob, _ piece: Int, _ bytes: UnsafeRawBufferPointer
+    ) throws(CacheError) -> CachedBlob.StoreOutcome {
+        do throws(CacheError) {
+            return try blob.store(piece: piece, bytes: bytes)
+        } catch {
+            // Somebody else filled the disk. One try with what can be freed; the next error is the answer.
+            guard error.kind == .outOfSpace, evict(missingBytes: Self.emergencyBytes) > 0 else { throw error }
+            return try blob.store(piece: piece, bytes: bytes)
+        }
     }
 
     /// Freed at once when the disk turns out to be full.
@@ -51,14 +72,49 @@ extension BlobCache {
         }
     }
 
+    /// Evicts until this much more has room within the maximum, and this much is freed in any case. Blocks.
     /// - Returns: How many blobs went.
     @discardableResult
-    func evict(incomingBytes: Int64, missingBytes: Int64) -> Int {
-        let victims = table.withLock { $0.beganEvicting(incomingBytes: incomingBytes, missingBytes: missingBytes) }
-        for victim in victims {
-            removeFiles(victim.name)
+    func evict(incomingBytes: Int64 = 0, missingBytes: Int64 = 0) -> Int {
+        let targetBytes = table.withLock { table in
+            let limitBytes = max(0, table.queue.bytesMax - incomingBytes)
+            return missingBytes > 0 ? min(limitBytes, table.queue.usedBytes - missingBytes) : limitBytes
+        }
+        var evictedCount = 0
+        while true {
+            let (count, isDone) = evictSome(downTo: targetBytes)
+            evictedCount += count
+            if isDone { return evictedCount }
+        }
+    }
+
+    private func evictSome(downTo targetBytes: Int64) -> (count: Int, isDone: Bool) {
+        let eviction = table.withLock { $0.beganEvicting(downTo: targetBytes) }
+        for victim in eviction.victims {
+            removeFiles(victim)
             environment.metrics.evictedBlobs.add(1)
         }
-        return victims.count
+        return (eviction.victims.count, eviction.isDone)
+    }
+
+    // MARK: In the background
+
+    /// One job at a time evicts to the low mark.
+    private func startTrimming() {
+        guard !isTrimming.exchange(true, ordering: .acquiringAndReleasing) else { return }
+        trimSome()
+    }
+
+    /// A few blobs for each job, so that others get their turn on the pool.
+    private func trimSome() {
+        do throws(BlockingError) {
+            try pool.submit { [self] in
+                let (_, isDone) = evictSome(downTo: table.withLock { $0.queue.lowBytes })
+                if isDone { isTrimming.store(false, ordering: .releasing) } else { trimSome() }
+            }
+        } catch {
+            // The next store begins anew.
+            isTrimming.store(false, ordering: .releasing)
+        }
     }
 }

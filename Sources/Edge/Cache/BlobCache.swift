@@ -28,6 +28,12 @@ package final class BlobCache: Sendable {
         /// Anything but `.pageCache` is for tests: the cache falls back by itself.
         package var residency = CachedBlob.Residency.pageCache
         package var bootID = BootID.current()
+        /// What the background scrub may read; 0 switches it off.
+        package var scrubBytesPerSecond: Int64 = 4 << 20
+        /// Anything but the system's clock and timer is for tests.
+        package var now: @Sendable () -> ContinuousClock.Instant = { .now }
+        /// Throws when the task is cancelled.
+        package var pause: @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }
 
         package init(directory: String, bytesMax: Int64, reserveBytes: Int64) {
             self.directory = directory
@@ -41,6 +47,8 @@ package final class BlobCache: Sendable {
     let configuration: Configuration
     let environment: CacheEnvironment
     let table: Mutex<CacheTable>
+    let health = Mutex(DiskHealth())
+    let isTrimming = Atomic(false)
 
     package init(
         _ configuration: Configuration,
@@ -57,6 +65,7 @@ package final class BlobCache: Sendable {
             residency: configuration.residency,
             pool: pool,
             buffers: buffers,
+            now: configuration.now,
             metrics: CacheMetrics(metrics),
             logger: logger)
         table = Mutex(CacheTable(bytesMax: configuration.bytesMax, idleCountMax: configuration.idleOpenCountMax))
@@ -113,13 +122,14 @@ package final class BlobCache: Sendable {
     /// Makes a partial blob without any piece. Blocks; the disk pool.
     ///
     /// - Returns: The blob, pinned; to be given to `release` once. If it exists already, that one.
-    /// - Throws: `.outOfSpace` if there is no room for its first piece, `.io`, or `.overloaded` while somebody opens or
-    ///   removes the blob's files: whoever fills it passes it through.
+    /// - Throws: `.outOfSpace` if there is no room for its first piece, `.io` (also while the disk is off), or
+    ///   `.overloaded` while somebody opens or removes the blob's files: whoever fills it passes it through.
     package func create(_ digest: Digest, sizeBytes: Int64, pieces: PieceList) throws(CacheError) -> CachedBlob {
         let name = BlobName(digest: digest, sizeBytes: sizeBytes)
         guard sizeBytes <= BlobName.sizeBytesMax, pieces.blobSizeBytes == sizeBytes else {
             throw CacheError(kind: .io, message: "blobs of \(sizeBytes) bytes are not cached")
         }
+        try requireHealthyDisk()
         let created = Mutex<Result<CachedBlob?, CacheError>?>(nil)
         let answer = table.withLock { table in
             table.beganCreating(name) { result in created.withLock { $0 = result } }
@@ -138,7 +148,12 @@ package final class BlobCache: Sendable {
 
     /// Gives back one pin. Any thread; never blocks.
     package func release(_ blob: CachedBlob) {
-        let closed = table.withLock { $0.released(blob) }
+        let now = configuration.now()
+        drop(table.withLock { $0.released(blob, at: now) })
+    }
+
+    /// Closes blobs that are in the table no more.
+    func drop(_ closed: [CachedBlob]) {
         guard !closed.isEmpty else { return }
         // close(2) of a file whose name is gone frees its blocks, which takes time: not on an event loop. If the pool is
         // full, the closure is dropped here, and so are they.
@@ -148,7 +163,8 @@ package final class BlobCache: Sendable {
     private func finishOpening(_ name: BlobName, _ body: () throws(CacheError) -> CachedBlob?) {
         do throws(CacheError) {
             let blob = try body()
-            let completions = table.withLock { $0.endedOpening(name, blob) }
+            let now = configuration.now()
+            let completions = table.withLock { $0.endedOpening(name, blob, at: now) }
             for completion in completions { completion(.success(blob)) }
             // Every piece arrived and the process ended before the rename.
             if let blob, !blob.isComplete, blob.present.isFull { commit(blob) }

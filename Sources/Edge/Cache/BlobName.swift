@@ -19,14 +19,20 @@ package struct BlobName: Hashable, Sendable {
     /// A name found in the cache's directory.
     /// - Returns: `nil` if it is not exactly what `text` writes.
     package init?(_ text: some StringProtocol) {
-        let utf8 = text.utf8
+        var text = String(text)
+        guard let name = text.withUTF8({ BlobName(utf8: $0) }) else { return nil }
+        self = name
+    }
+
+    /// Reads the name in place: a start reads a million of them.
+    package init?(utf8 text: UnsafeBufferPointer<UInt8>) {
         guard
-            let dot = utf8.firstIndex(of: UInt8(ascii: ".")),
-            let algorithm = DigestAlgorithm.allCases.first(where: {
-                $0.byteCount * 2 == utf8.distance(from: utf8.startIndex, to: dot)
+            let algorithm = DigestAlgorithm.allCases.first(where: { algorithm in
+                text.count > algorithm.byteCount * 2 && text[algorithm.byteCount * 2] == UInt8(ascii: ".")
             }),
-            let digest = Digest(algorithm: algorithm, hex: text[..<dot]),
-            let sizeBytes = Self.size(utf8[utf8.index(after: dot)...])
+            let digest = Digest(
+                algorithm: algorithm, hexBytes: UnsafeBufferPointer(rebasing: text[..<(algorithm.byteCount * 2)])),
+            let sizeBytes = Self.size(text[(algorithm.byteCount * 2 + 1)...])
         else { return nil }
         self.init(digest: digest, sizeBytes: sizeBytes)
     }
@@ -37,7 +43,7 @@ package struct BlobName: Hashable, Sendable {
     package var folder: String { String(digest.hex.prefix(2)) }
 
     /// Decimal digits without sign or leading zero.
-    private static func size(_ digits: some Collection<UInt8>) -> Int64? {
+    private static func size(_ digits: Slice<UnsafeBufferPointer<UInt8>>) -> Int64? {
         guard !digits.isEmpty, digits.count == 1 || digits.first != UInt8(ascii: "0") else { return nil }
         var value: Int64 = 0
         for digit in digits {
@@ -61,6 +67,10 @@ struct CachePaths: Sendable {
 
     var complete: String { "\(directory)/c" }
     var partial: String { "\(directory)/p" }
+    /// Order and uses of the blobs, for the next start.
+    var hintsFile: String { "\(directory)/hints" }
+    /// Written and removed to try a disk that is off.
+    var probeFile: String { "\(directory)/p/probe" }
 
     func completeFolder(_ name: BlobName) -> String { "\(complete)/\(name.folder)" }
     func partialFolder(_ name: BlobName) -> String { "\(partial)/\(name.folder)" }

@@ -11,6 +11,7 @@ struct CacheEnvironment: Sendable {
     let residency: CachedBlob.Residency
     let pool: BlockingPool
     let buffers: PieceBuffers
+    let now: @Sendable () -> ContinuousClock.Instant
     let metrics: CacheMetrics
     let logger: Logger
 }
@@ -21,12 +22,15 @@ struct CacheMetrics: Sendable {
     let diskMismatches: Counter
     /// Pieces read back and hashed before they were sent.
     let checkedPieces: Counter
+    let scrubbedPieces: Counter
+    let scrubMismatches: Counter
     let evictedBlobs: Counter
     let completedBlobs: Counter
     let damagedFiles: Counter
     let usedBytes: Gauge
     let blobCount: Gauge
     let indexBytes: Gauge
+    let diskOff: Gauge
 
     init(_ metrics: Metrics) {
         diskMismatches = metrics.counter(
@@ -34,6 +38,10 @@ struct CacheMetrics: Sendable {
             labels: [("source", "disk")])
         checkedPieces = metrics.counter(
             "depot_edge_checked_pieces_total", help: "Cached pieces read and hashed before they were sent.")
+        scrubbedPieces = metrics.counter(
+            "depot_edge_scrubbed_pieces_total", help: "Cached pieces read and hashed by the background scrub.")
+        scrubMismatches = metrics.counter(
+            "depot_edge_scrub_mismatch_total", help: "Pieces that the background scrub found to be wrong.")
         evictedBlobs = metrics.counter("depot_edge_evicted_blobs_total", help: "Blobs evicted for room.")
         completedBlobs = metrics.counter(
             "depot_edge_completed_blobs_total", help: "Blobs that became complete on disk.")
@@ -41,6 +49,8 @@ struct CacheMetrics: Sendable {
             "depot_edge_damaged_files_total", help: "Cache files dropped for a wrong size, trailer, or map.")
         usedBytes = metrics.gauge("depot_edge_cache_used_bytes", help: "Bytes of blobs in the cache.")
         indexBytes = metrics.gauge("depot_edge_cache_index_bytes", help: "Memory of the index of cached blobs.")
+        diskOff = metrics.gauge(
+            "depot_edge_disk_off", help: "1 while nothing is stored because the cache's disk fails to write.")
         blobCount = metrics.gauge("depot_edge_cache_blobs", help: "Blobs in the cache, complete or partial.")
     }
 }

@@ -17,14 +17,19 @@ package struct CacheError: Error, Sendable, CustomStringConvertible {
     package let kind: Kind
     /// For the operator's log; never sent to a client.
     package let message: String
+    /// Whether the device said so, just now.
+    let isDeviceFault: Bool
 
     package init(kind: Kind, message: String) {
         self.kind = kind
         self.message = message
+        isDeviceFault = false
     }
 
     init(_ error: DiskError) {
-        self.init(kind: error.kind == .outOfSpace ? .outOfSpace : .io, message: error.description)
+        kind = error.kind == .outOfSpace ? .outOfSpace : .io
+        message = error.description
+        isDeviceFault = error.isDeviceFault
     }
 
     package var description: String { message }

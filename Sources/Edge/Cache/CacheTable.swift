@@ -25,8 +25,9 @@ struct CacheTable: Sendable {
         let blob: CachedBlob
         let handle: EvictionQueue.Handle
         var pinCount: Int
-        /// When the last pin went; moves with every release.
-        var idleSince: UInt64 = 0
+        /// When a pin went last; when it was opened, before that.
+        var idleSince: ContinuousClock.Instant
+        var wasReleased = false
         var isCommitting = false
     }
 
@@ -39,7 +40,6 @@ struct CacheTable: Sendable {
 
     private var slots: [Digest: Slot] = [:]
     private var idleCount = 0
-    private var releaseCount: UInt64 = 0
     private let idleCountMax: Int
     private(set) var queue: EvictionQueue
 
@@ -59,7 +59,6 @@ struct CacheTable: Sendable {
         }
         open.pinCount += 1
         slots[name.digest] = .open(open)
-        queue.used(open.handle)
         return open.blob
     }
 
@@ -95,7 +94,9 @@ struct CacheTable: Sendable {
     }
 
     /// The blob was opened or created, with one pin for each completion returned, or it is not there.
-    mutating func endedOpening(_ name: BlobName, _ blob: CachedBlob?) -> [OpenCompletion] {
+    mutating func endedOpening(
+        _ name: BlobName, _ blob: CachedBlob?, at now: ContinuousClock.Instant
+    ) -> [OpenCompletion] {
         guard case .opening(let completions) = slots[name.digest] else { return [] }
         let known = queue.find(name.digest)
         guard let blob else {
@@ -103,13 +104,11 @@ struct CacheTable: Sendable {
             if let known { queue.remove(known) }
             return completions
         }
-        let handle = known ?? queue.insert(name, storedBytes: 0, isComplete: blob.isComplete, isFresh: true)
-        if blob.isComplete { queue.completed(handle) }
+        let handle = known ?? queue.insert(name, storedBytes: 0, from: blob.isFetched ? .parent : .disk)
         queue.setStored(handle, bytes: blob.storedBytes)
-        queue.used(handle)
         queue.setPinned(handle, !completions.isEmpty)
         if completions.isEmpty { idleCount += 1 }
-        slots[name.digest] = .open(Open(blob: blob, handle: handle, pinCount: completions.count))
+        slots[name.digest] = .open(Open(blob: blob, handle: handle, pinCount: completions.count, idleSince: now))
         return completions
     }
 
@@ -123,14 +122,18 @@ struct CacheTable: Sendable {
 
     // MARK: Open blobs
 
-    /// One pin goes.
+    /// One pin goes, and what readers did with the blob becomes known to the queue.
+    /// - Parameter now: `nil` for the scrub, which is no use of the blob.
     /// - Returns: Blobs that are closed because too many idle ones were open; the last reference to each is the caller's.
-    mutating func released(_ blob: CachedBlob) -> [CachedBlob] {
+    mutating func released(_ blob: CachedBlob, at now: ContinuousClock.Instant?) -> [CachedBlob] {
         guard case .open(var open) = slots[blob.digest], open.blob === blob, open.pinCount > 0 else { return [] }
         open.pinCount -= 1
+        if let now {
+            open.idleSince = now
+            open.wasReleased = true
+        }
+        queue.used(open.handle, times: blob.takeUses())
         if open.pinCount == 0 {
-            releaseCount += 1
-            open.idleSince = releaseCount
             idleCount += 1
             queue.setPinned(open.handle, open.isCommitting)
         }
@@ -140,7 +143,7 @@ struct CacheTable: Sendable {
 
     /// Closes the quarter of the idle blobs that nobody used for the longest time, so that the search is rare.
     private mutating func closeIdle() -> [CachedBlob] {
-        var idle: [(since: UInt64, blob: CachedBlob)] = []
+        var idle: [(since: ContinuousClock.Instant, blob: CachedBlob)] = []
         for case .open(let open) in slots.values where open.pinCount == 0 && !open.isCommitting {
             idle.append((open.idleSince, open.blob))
         }
@@ -167,7 +170,6 @@ struct CacheTable: Sendable {
         open.isCommitting = false
         slots[blob.digest] = .open(open)
         queue.setPinned(open.handle, open.pinCount > 0)
-        if blob.isComplete { queue.completed(open.handle) }
     }
 
     /// More of the blob is on disk.
@@ -196,14 +198,15 @@ struct CacheTable: Sendable {
         return true
     }
 
-    /// Takes out of the table what has to go; the caller removes the files and then calls `endedRemoving` for each.
-    mutating func beganEvicting(incomingBytes: Int64, missingBytes: Int64) -> [EvictionQueue.Victim] {
-        let victims = queue.evict(incomingBytes: incomingBytes, missingBytes: missingBytes)
-        for victim in victims {
-            if case .open = slots[victim.name.digest] { idleCount -= 1 }
-            slots[victim.name.digest] = .removing([])
+    /// Takes out of the table some of what has to go; the caller removes the files and then calls `endedRemoving` for
+    /// each, and calls again unless it is done.
+    mutating func beganEvicting(downTo targetBytes: Int64) -> EvictionQueue.Eviction {
+        let eviction = queue.evict(downTo: targetBytes)
+        for victim in eviction.victims {
+            if case .open = slots[victim.digest] { idleCount -= 1 }
+            slots[victim.digest] = .removing([])
         }
-        return victims
+        return eviction
     }
 
     /// - Returns: What waited for the removal.
@@ -216,9 +219,44 @@ struct CacheTable: Sendable {
     // MARK: Finding what is on disk
 
     /// A blob that the scan of the names found. What is known already, or is being removed, is left as it is.
-    mutating func found(_ name: BlobName, storedBytes: Int64, isComplete: Bool) {
+    mutating func found(_ name: BlobName, storedBytes: Int64) {
         if case .removing = slots[name.digest] { return }
-        let handle = queue.insert(name, storedBytes: storedBytes, isComplete: isComplete, isFresh: false)
+        let handle = queue.insert(name, storedBytes: storedBytes, from: .disk)
         if case .opening = slots[name.digest] { queue.setPinned(handle, true) }
+    }
+
+    /// See `EvictionQueue.restore`.
+    mutating func restore(_ hints: some Sequence<EvictionQueue.Hint>) {
+        for hint in hints { queue.restore(hint) }
+    }
+
+    // MARK: Scrubbing
+
+    /// The next blob that nobody has a pin on.
+    func nextIdle(from handle: EvictionQueue.Handle) -> (blob: BlobName?, next: EvictionQueue.Handle?) {
+        queue.nextIdle(from: handle)
+    }
+
+    /// Takes the mark of a piece away, if the caller's pin is the only one. Under this lock, so that whoever comes later
+    /// finds the piece unchecked.
+    /// - Parameter instant: Pins that others had are to have gone by then.
+    /// - Returns: Whether the caller now calls `CachedBlob.scrub`.
+    func beganScrub(_ blob: CachedBlob, _ piece: Int, idleSince instant: ContinuousClock.Instant) -> Bool {
+        guard
+            case .open(let open) = slots[blob.digest], open.blob === blob, open.pinCount == 1, !open.isCommitting,
+            !open.wasReleased || open.idleSince <= instant
+        else { return false }
+        return blob.beginScrub(piece)
+    }
+
+    /// Closes a blob that nobody has a pin on.
+    /// - Returns: It, if so; the last reference is the caller's.
+    mutating func close(_ blob: CachedBlob) -> CachedBlob? {
+        guard
+            case .open(let open) = slots[blob.digest], open.blob === blob, open.pinCount == 0, !open.isCommitting
+        else { return nil }
+        idleCount -= 1
+        slots[blob.digest] = nil
+        return blob
     }
 }

@@ -36,6 +36,8 @@ package final class CachedBlob: Sendable {
         /// On disk, to be read by `readChecked`, whose bytes are the ones to send.
         case readThrough(piece: Int)
         case absent(piece: Int)
+        /// The whole blob, from this process's own memory.
+        case bytes([UInt8])
         /// The file is truncated or unreadable: drop the blob and open it anew.
         case lost
     }
@@ -55,7 +57,14 @@ package final class CachedBlob: Sendable {
         var checks: [Int: [@Sendable () -> Void]] = [:]
         var isLost = false
         var isComplete: Bool
+        /// Of a small blob that was read and found right: sent from here, without another look at the file.
+        var content: [UInt8]?
+        var uses: UseCount
     }
+
+    /// A blob up to this size is kept in memory while it is open, from its first check on: asking the page cache about
+    /// four pages costs as much as sending them. Times the blobs that stay open, 8 MiB.
+    private static let contentBytesMax: Int64 = 16 * 1024
 
     /// Pieces whose write-back is started together.
     private static let writebackPieces = 8
@@ -67,16 +76,21 @@ package final class CachedBlob: Sendable {
     private let map: File?
     private let environment: CacheEnvironment
     private let state: Mutex<State>
+    /// Held while the cache itself changes the file; `state` is taken inside of it, never the other way round.
+    private let ownChange = Mutex<Void>(())
     /// Blob and trailer: the size of the file from its creation on.
     private let fileBytes: Int64
     /// On disk since another run of the kernel: pieces may be missing although the map has them.
     let isSuspect: Bool
+    /// Made to be filled, not found on disk.
+    let isFetched: Bool
 
     package var digest: Digest { name.digest }
     package var sizeBytes: Int64 { name.sizeBytes }
 
     /// - Parameters:
     ///   - map: `nil` for a complete blob.
+    ///   - isFetched: Whether the blob was made for a reader, and not found on disk.
     ///   - changeTime: The file's ctime, read after the last change by the cache itself.
     init(
         name: BlobName,
@@ -85,6 +99,7 @@ package final class CachedBlob: Sendable {
         map: File?,
         present: PieceSet,
         isSuspect: Bool,
+        isFetched: Bool = false,
         changeTime: Int64,
         environment: CacheEnvironment
     ) {
@@ -93,9 +108,13 @@ package final class CachedBlob: Sendable {
         self.file = file
         self.map = map
         self.isSuspect = isSuspect
+        self.isFetched = isFetched
         self.environment = environment
         fileBytes = name.sizeBytes + BlobTrailer.byteCount(forBlobOf: name.sizeBytes)
-        state = Mutex(State(marks: PieceMarks(present: present, changeTime: changeTime), isComplete: map == nil))
+        state = Mutex(
+            State(
+                marks: PieceMarks(present: present, changeTime: changeTime), isComplete: map == nil,
+                uses: UseCount(isFetched: isFetched)))
     }
 
     /// Whether the blob was committed.
@@ -109,15 +128,33 @@ package final class CachedBlob: Sendable {
         min(sizeBytes, Int64(state.withLock { $0.marks.present.count }) * PieceList.pieceBytes)
     }
 
+    /// Uses since the last call; see `UseCount`.
+    func takeUses() -> Int { state.withLock { $0.uses.take() } }
+
     // MARK: Inspecting
 
     /// What can be sent of the window now. Never blocks; any thread.
     /// - Parameter window: Not empty, within the blob.
     package func inspect(_ window: Range<Int64>) -> WindowState {
+        let answer = look(at: window)
+        guard window.lowerBound == 0 else { return answer }
+        switch answer {
+        case .ready, .readThrough, .bytes:
+            let now = environment.now()
+            state.withLock { $0.uses.read(at: now) }
+        case .unchecked, .absent, .lost: break
+        }
+        return answer
+    }
+
+    private func look(at window: Range<Int64>) -> WindowState {
         precondition(
             !window.isEmpty && window.lowerBound >= 0 && window.upperBound <= sizeBytes, "a window of the blob")
         let touched = Self.pieces(in: window)
-        let (survey, ticket, isLost) = state.withLock { ($0.marks.survey(touched), $0.marks.ticket, $0.isLost) }
+        let (survey, ticket, isLost, content) = state.withLock {
+            ($0.marks.survey(touched), $0.marks.ticket, $0.isLost, $0.content)
+        }
+        if let content { return .bytes(content) }
         if isLost { return .lost }
         switch survey {
         case .absent(let piece): return .absent(piece: piece)
@@ -265,10 +302,26 @@ package final class CachedBlob: Sendable {
 
     /// Reads a piece, hashes it, and keeps the marks; `body` gets the bytes if they are right.
     private func hash(_ piece: Int, ifRight body: (UnsafeRawBufferPointer) -> Void) {
+        let before = state.withLock { $0.marks.foreignChangeCount }
+        var content: [UInt8]?
+        let matches = read(piece) { bytes in
+            if sizeBytes <= Self.contentBytesMax { content = Array(bytes) }
+            body(bytes)
+        }
+        environment.metrics.checkedPieces.add(1)
+        let wasPresent = state.withLock { state in
+            defer { state.marks.hashed(piece, matches: matches, since: before) }
+            if let content { state.content = content }
+            return state.marks.present.contains(piece)
+        }
+        if !matches && wasPresent { foundDamaged(piece) }
+    }
+
+    /// Reads a piece and compares it with the piece list; `body` gets the bytes if they are right.
+    private func read(_ piece: Int, ifRight body: (UnsafeRawBufferPointer) -> Void) -> Bool {
         let range = pieces.range(of: piece)
         let buffer = environment.buffers.take()
         let bytes = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[..<Int(range.upperBound - range.lowerBound)])
-        let before = state.withLock { $0.marks.foreignChangeCount }
         var matches = false
         do throws(DiskError) {
             let count = try file.read(into: bytes, at: range.lowerBound)
@@ -277,19 +330,56 @@ package final class CachedBlob: Sendable {
             environment.logger.warning(
                 "a cached piece cannot be read", metadata: ["blob.digest": "\(digest)", "error": "\(error)"])
         }
-        environment.metrics.checkedPieces.add(1)
-        let wasPresent = state.withLock { state in
-            defer { state.marks.hashed(piece, matches: matches, since: before) }
-            return state.marks.present.contains(piece)
-        }
         if matches { body(UnsafeRawBufferPointer(bytes)) }
         // The buffer belongs to the next user once its last reference is gone.
         withExtendedLifetime(buffer) {}
-        guard !matches && wasPresent else { return }
+        return matches
+    }
+
+    private func foundDamaged(_ piece: Int) {
         environment.metrics.diskMismatches.add(1)
         environment.logger.warning(
             "a cached piece is damaged", metadata: ["blob.digest": "\(digest)", "blob.piece": "\(piece)"])
         writeMapByte(holding: piece)
+    }
+
+    // MARK: Scrubbing
+
+    /// Under the lock of the table, where the caller was found to be alone with the blob. Until `scrub` is over, whoever
+    /// wants the piece finds it unchecked, and waits for it as for a check.
+    /// - Returns: Whether there is anything to scrub.
+    func beginScrub(_ piece: Int) -> Bool {
+        state.withLock { state in
+            guard !state.isLost, state.marks.present.contains(piece), state.checks[piece] == nil else { return false }
+            state.marks.leftMemory(piece)
+            state.checks[piece] = []
+            return true
+        }
+    }
+
+    /// Reads a piece from the device and checks it; a wrong one is absent from then on. Its pages are dropped first, for
+    /// the device may long hold other bytes than memory does, and again afterwards if they were not there before, so
+    /// that a scrub does not push out what readers want. Blocks; only after `beginScrub`.
+    /// - Returns: Whether the piece is right.
+    func scrub(_ piece: Int) -> Bool {
+        let range = pieces.range(of: piece)
+        // The last piece shares its last page with the trailer.
+        let dropped = range.lowerBound..<(piece == pieces.count - 1 ? fileBytes : range.upperBound)
+        let wasResident = (try? file.missingPages(range)) == 0
+        let before = state.withLock { $0.marks.foreignChangeCount }
+        try? file.adviseDontNeed(dropped)
+        let matches = read(piece) { _ in }
+        let isKept = state.withLock { state in
+            let isWanted = state.checks[piece]?.isEmpty == false
+            if !matches || wasResident || isWanted { state.marks.hashed(piece, matches: matches, since: before) }
+            return wasResident || isWanted
+        }
+        // Without its mark, the piece is for nobody before it is checked again; and that is not before this is over.
+        if !isKept { try? file.adviseDontNeed(dropped) }
+        if !matches { foundDamaged(piece) }
+        let waiters = state.withLock { $0.checks.removeValue(forKey: piece) } ?? []
+        for waiter in waiters { waiter() }
+        return matches
     }
 
     // MARK: Storing
@@ -320,13 +410,14 @@ package final class CachedBlob: Sendable {
                 // still at it cannot hide behind the repair.
                 try file.write(bytes, at: range.lowerBound)
             } else {
-                try withOwnChange { () throws(DiskError) in try file.write(bytes, at: range.lowerBound) }
+                try withOwn(.bytes) { () throws(DiskError) in try file.write(bytes, at: range.lowerBound) }
             }
         } catch {
             throw CacheError(error)
         }
         let isLast = state.withLock { state in
             state.marks.stored(piece)
+            if sizeBytes <= Self.contentBytesMax { state.content = Array(bytes) }
             return state.marks.present.isFull && !state.isComplete
         }
         writeMapByte(holding: piece)
@@ -357,13 +448,36 @@ package final class CachedBlob: Sendable {
 
     // MARK: Committing
 
-    /// Does what changes the file's ctime without changing its bytes, so that it is not taken for a foreign change.
-    func withOwnChange(_ body: () throws(DiskError) -> Void) throws(DiskError) {
-        state.withLock { $0.marks.beganWrite() }
-        var changeTime: Int64?
-        defer { state.withLock { $0.marks.endedWrite(changeTime: changeTime) } }
-        try body()
-        changeTime = try file.status().changeTime
+    private enum OwnChange {
+        case bytes
+        /// Moves the file's ctime and nothing else.
+        case name
+    }
+
+    /// Renames the file, so that it is not taken for a foreign change.
+    func withOwnRename(_ body: () throws(DiskError) -> Void) throws(DiskError) { try withOwn(.name, body) }
+
+    /// One at a time, with a look at the file before and after: what somebody else changes in between is seen at the next
+    /// one. File systems let one writer at a file at a time anyway. What nobody can tell apart are foreign bytes that
+    /// arrive within one of our own writes (`Docs/threat-model.md`).
+    private func withOwn(_ change: OwnChange, _ body: () throws(DiskError) -> Void) throws(DiskError) {
+        let result = ownChange.withLock { _ in
+            Result { () throws(DiskError) in
+                let before = try file.status()
+                state.withLock { $0.marks.beganWrite(changeTime: before.changeTime) }
+                var after: FileStatus?
+                defer {
+                    let isForeign =
+                        change == .name && after.map { $0.modificationTime != before.modificationTime } ?? true
+                    state.withLock {
+                        $0.marks.endedWrite(changeTime: after?.changeTime, sawForeignWrite: isForeign)
+                    }
+                }
+                try body()
+                after = try file.status()
+            }
+        }
+        try result.get()
     }
 
     func markComplete() { state.withLock { $0.isComplete = true } }

@@ -46,23 +46,31 @@ package struct PieceMarks: Sendable {
     package mutating func observed(changeTime: Int64, after ticket: Ticket) -> Bool {
         guard ticket.isQuiet, ticket.stamp == stamp, changeTime != self.changeTime else { return false }
         self.changeTime = changeTime
-        foreignChangeCount += 1
-        checked.removeAll()
+        lostTrust()
         return true
     }
 
-    /// The file is about to be written, named, or renamed by us.
-    package mutating func beganWrite() {
+    /// The file is about to be written or renamed by us; our own changes come one after the other.
+    /// - Parameter changeTime: The file's ctime just before: a foreign change since the last look would be hidden by ours.
+    package mutating func beganWrite(changeTime: Int64) {
+        observed(changeTime: changeTime, after: ticket)
         ownWriteCount += 1
         stamp &+= 1
     }
 
-    /// - Parameter changeTime: The file's ctime after the write; `nil` if it could not be read.
-    package mutating func endedWrite(changeTime: Int64?) {
+    /// - Parameters:
+    ///   - changeTime: The file's ctime after the write; `nil` if it could not be read.
+    ///   - sawForeignWrite: Somebody else wrote meanwhile.
+    package mutating func endedWrite(changeTime: Int64?, sawForeignWrite: Bool = false) {
         ownWriteCount -= 1
         stamp &+= 1
-        // Of two writes that end in the other order than their status was read, the later ctime is the true one.
-        if let changeTime { self.changeTime = max(self.changeTime, changeTime) }
+        if let changeTime { self.changeTime = changeTime }
+        if sawForeignWrite { lostTrust() }
+    }
+
+    private mutating func lostTrust() {
+        foreignChangeCount += 1
+        checked.removeAll()
     }
 
     // MARK: Pieces

@@ -40,6 +40,13 @@ package enum Directory {
     /// Calls `body` with each name in the directory except `.` and `..`, in no order. Names made or removed meanwhile
     /// may or may not be seen; bytes that are not UTF-8 are repaired, so such a name cannot be opened.
     package static func entries(_ path: String, _ body: (String) -> Void) throws(DiskError) {
+        try entryBytes(path) { body(String(decoding: $0, as: UTF8.self)) }
+    }
+
+    /// As `entries`, without a string for each name; the bytes are valid during the call only.
+    package static func entryBytes(
+        _ path: String, _ body: (UnsafeBufferPointer<UInt8>) -> Void
+    ) throws(DiskError) {
         try Failpoints.shared.check(.opendir, path)
         guard let stream = opendir(path) else { throw DiskError(call: "opendir", path: path, errno: errno) }
         defer { closedir(stream) }
@@ -47,9 +54,13 @@ package enum Directory {
             try Failpoints.shared.check(.readdir, path)
             // readdir tells the end from a failure by errno only.
             errno = 0
-            guard let entry = readdir(stream) else { break }
-            let name = String(cString: clinux_entry_name(entry))
-            if name != "." && name != ".." { body(name) }
+            guard let entry = readdir(stream), let name = clinux_entry_name(entry) else { break }
+            let count = strlen(name)
+            let isDots = name[0] == 46 && (count == 1 || (count == 2 && name[1] == 46))
+            if isDots { continue }
+            name.withMemoryRebound(to: UInt8.self, capacity: count) {
+                body(UnsafeBufferPointer(start: $0, count: count))
+            }
         }
         if errno != 0 { throw DiskError(call: "readdir", path: path, errno: errno) }
     }
