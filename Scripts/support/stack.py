@@ -9,6 +9,7 @@
   DIR/database/       the shared private PostgreSQL of several origins
   DIR/shared/         blob directory and key file of several origins
   DIR/edge-N/         cache directory and credential of an edge
+  DIR/tls/            with --tls: see `authority`
 """
 
 import contextlib
@@ -20,6 +21,7 @@ import re
 import subprocess
 
 from . import build, http
+from .authority import Authority
 from .console import Failure, say
 from .ports import free_port
 from .postmaster import PrivateCluster
@@ -42,7 +44,8 @@ class Stack:
 
     # Commands
 
-    def up(self, edge_count=None, origin_count=None, configuration="debug", database_url=None, programs=None):
+    def up(self, edge_count=None, origin_count=None, configuration="debug", database_url=None, programs=None,
+           has_tls=False):
         """Starts what does not run, adopts what does, waits until clients can use it, and returns stack.json.
 
         Without counts, a folder keeps the shape it has; a new one gets one origin and two edges.
@@ -50,7 +53,8 @@ class Stack:
         programs = pathlib.Path(programs).resolve() if programs else build.programs(configuration)
         self.directory.mkdir(parents=True, exist_ok=True)
         with self._locked():
-            plan = Plan.load_or_make(self.directory / "plan.json", edge_count, origin_count, database_url)
+            plan = Plan.load_or_make(
+                self.directory / "plan.json", edge_count, origin_count, database_url, has_tls)
             started = []
             try:
                 return _Start(self, plan, programs, started).run()
@@ -125,14 +129,17 @@ class Plan:
         self._path, self._values = path, values
 
     @classmethod
-    def load_or_make(cls, path, edge_count, origin_count, database_url):
+    def load_or_make(cls, path, edge_count, origin_count, database_url, has_tls):
         if path.exists():
             plan = cls(path, json.loads(path.read_text()))
             plan._adjust(edge_count, origin_count, database_url)
+            if has_tls and not plan.has_tls:
+                raise Failure("this directory has links and credentials of plain HTTP: use another one for --tls")
         else:
             plan = cls(path, {
                 "edges": 2 if edge_count is None else edge_count,
-                "origins": origin_count or 1, "database_url": database_url, "ports": {},
+                "origins": origin_count or 1, "database_url": database_url, "tls": has_tls,
+                "ports": {},
             })
         plan._check()
         plan.save()
@@ -174,6 +181,14 @@ class Plan:
         return self._values["database_url"]
 
     @property
+    def has_tls(self):
+        return self._values.get("tls", False)
+
+    @property
+    def scheme(self):
+        return "https" if self.has_tls else "http"
+
+    @property
     def shares_storage(self):
         """Whether origins keep blobs and keys in a folder that all of them use."""
         return self.origin_count > 1
@@ -193,6 +208,7 @@ class _Start:
     def __init__(self, stack, plan, programs, started):
         self.stack, self.plan, self.programs, self.started = stack, plan, programs, started
         self.processes = {}
+        self.authority = Authority(stack.path("tls")) if plan.has_tls else None
 
     def run(self):
         self._stop_surplus()
@@ -214,6 +230,7 @@ class _Start:
             "admin_token": bootstrap["admin_token"],
             "database_url": database_url or self.stack.origin_cluster(1).url,
             "edges": edges,
+            "certificate_authority": str(self.authority.certificate) if self.authority else None,
         }
         write_private(self.stack.path("stack.json"), json.dumps(description, indent=2) + "\n")
         return description
@@ -268,13 +285,20 @@ class _Start:
         if self.plan.shares_storage:
             command += ["--blob-directory", self.stack.path("shared", "blobs")]
             command += ["--key-file", self.stack.path("shared", "key")]
-        process = self._ensure(name, command)
+        process = self._ensure(name, command + self._tls_options(name, ORIGIN_HOST))
         self._wait(name, "is not ready", lambda: http.is_ready(admin_url))
         if number == 1 and not self.stack.path("origin-1", "bootstrap.json").exists():
             raise Failure("the database belongs to another deployment: its tokens are not in this directory")
         return {
-            "url": f"http://{address}", "admin_url": admin_url, "pid": process.pid, "log": str(self.stack.log(name)),
+            "url": f"{self.plan.scheme}://{address}", "admin_url": admin_url, "pid": process.pid,
+            "log": str(self.stack.log(name)),
         }
+
+    def _tls_options(self, name, host):
+        if self.authority is None:
+            return []
+        certificate, key = self.authority.certificate_for(name, f"IP:{host}")
+        return ["--tls-certificate", certificate, "--tls-key", key]
 
     def _edge(self, number, origin, bootstrap):
         name = f"edge-{number}"
@@ -283,15 +307,19 @@ class _Start:
         admin_url = "http://" + self.plan.address(host, f"{name} admin")
         region = REGIONS[(number - 1) % len(REGIONS)]
         cache = self.stack.path(name, "cache")
-        process = self._ensure(name, [
+        command = [
             self.programs / "depot-edge", "serve", "--cache-directory", cache,
             "--credential-file", self._credential(name, region, address, origin, bootstrap),
             "--listen", address, "--admin-listen", admin_url.partition("//")[2],
-        ])
+        ]
+        if self.authority:
+            command += ["--ca-file", self.authority.certificate]
+        process = self._ensure(name, command + self._tls_options(name, host))
         credential = self.stack.path(name, "credential").read_text()
         return {
-            "name": name, "id": _CREDENTIAL.search(credential)[1], "region": region, "url": f"http://{address}",
-            "admin_url": admin_url, "cache": str(cache), "log": str(self.stack.log(name)), "pid": process.pid,
+            "name": name, "id": _CREDENTIAL.search(credential)[1], "region": region,
+            "url": f"{self.plan.scheme}://{address}", "admin_url": admin_url, "cache": str(cache),
+            "log": str(self.stack.log(name)), "pid": process.pid,
         }
 
     def _credential(self, name, region, address, origin, bootstrap):
@@ -301,7 +329,7 @@ class _Start:
             environment = {key: value for key, value in os.environ.items() if key != "DEPOT_FAILPOINT"}
             environment.update(DEPOT_ADMIN_URL=origin["admin_url"], DEPOT_TOKEN=bootstrap["admin_token"])
             command = [self.programs / "depot-origin", "edge", "create", name, "--region", region]
-            command += ["--url", f"http://{address}"]
+            command += ["--url", f"{self.plan.scheme}://{address}"]
             done = subprocess.run(command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
             found = _CREDENTIAL.search(done.stdout)
             if done.returncode != 0 or not found:

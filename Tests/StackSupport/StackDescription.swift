@@ -31,6 +31,8 @@ package struct StackDescription: Sendable, Codable {
     package let adminToken: String
     package let databaseUrl: String
     package let edges: [Edge]
+    /// PEM file of the authority that the programs' certificates come from; `nil` without TLS.
+    package let certificateAuthority: String?
 
     /// `127.0.0.1:port` of the first origin, as clients write it.
     package var registryHost: String { String(registry.prefix { $0 != "/" }) }

@@ -24,9 +24,10 @@ package struct StackTrait: SuiteTrait, TestScoping {
 extension Trait where Self == StackTrait {
     /// A system of its own for this suite and all suites inside it: `currentStack()` returns it.
     package static func stack(
-        edges: Int = 2, origins: Int = 1, environment: [String: String] = [:]
+        edges: Int = 2, origins: Int = 1, hasTLS: Bool = false, environment: [String: String] = [:]
     ) -> StackTrait {
-        StackTrait(arguments: ["--edges", "\(edges)", "--origins", "\(origins)"], environment: environment)
+        let shape = ["--edges", "\(edges)", "--origins", "\(origins)"]
+        return StackTrait(arguments: shape + (hasTLS ? ["--tls"] : []), environment: environment)
     }
 }
 

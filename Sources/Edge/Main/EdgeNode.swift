@@ -12,7 +12,6 @@ import HTTPServer
 import Logging
 import NIOCore
 import NIOPosix
-import NIOSSL
 import ServiceLifecycle
 import Telemetry
 import UnixSignals
@@ -30,19 +29,23 @@ struct EdgeNode: Service {
     private let cache: BlobCache
     private let control: EdgeControlService
     private let source: BlobSource
-    private let tls: NIOSSLContext?
+    private let certificate: ServerCertificate?
 
     init(settings: EdgeSettings) throws {
         self.settings = settings
-        connections = Connections(countMax: settings.connectionCountMax)
+        connections = Connections(
+            countMax: settings.connectionCountMax, countPerClientMax: settings.connectionCountPerAddressMax)
+        connections.report(to: metrics, program: "edge", listener: "blobs")
         let credential = try JoinFile.read(settings.credentialFile)
         try Directory.create(settings.cacheDirectory, permissions: 0o700)
         let totalBytes = try Directory.freeBytes(settings.cacheDirectory).total
+        var caching = BlobCache.Configuration(
+            directory: settings.cacheDirectory,
+            bytesMax: settings.cacheBytes(totalBytes: totalBytes),
+            reserveBytes: settings.reserveBytes(totalBytes: totalBytes))
+        caching.scrubBytesPerSecond = settings.scrubBytesPerSecond.bytes
         cache = try BlobCache(
-            BlobCache.Configuration(
-                directory: settings.cacheDirectory,
-                bytesMax: settings.cacheBytes(totalBytes: totalBytes),
-                reserveBytes: settings.reserveBytes(totalBytes: totalBytes)),
+            caching,
             pool: pool, metrics: metrics, logger: logger)
         var fetching = Fetcher.Configuration()
         fetching.userAgent = "depot-edge/" + DepotEdge.version
@@ -54,7 +57,7 @@ struct EdgeNode: Service {
             EdgeControlService.Configuration(
                 credential: credential,
                 keysPath: directory + "/link-keys.json",
-                listenURL: "\(settings.certificateFile == nil ? "http" : "https")://\(settings.listen)",
+                listenURL: "\(settings.tls == nil ? "http" : "https")://\(settings.listen)",
                 version: DepotEdge.version,
                 allowsPlainHTTP: settings.allowsPlainHTTPJoin),
             fetcher: fetcher,
@@ -70,11 +73,13 @@ struct EdgeNode: Service {
         source = BlobSource(
             cache: cache, fetcher: fetcher, parents: control, pool: pool, metrics: metrics, logger: logger,
             allowsPlainHTTP: control.allowsPlainHTTP)
-        if let certificate = settings.certificateFile, let key = settings.keyFile {
-            tls = try NIOSSLContext(
-                configuration: ServerTLS.configuration(certificatePath: certificate, keyPath: key))
-        } else {
-            tls = nil
+        certificate = try settings.tls.map { files in
+            try ServerCertificate(certificatePath: files.certificateFile, keyPath: files.keyFile)
+        }
+        if let certificate {
+            metrics.gaugeFunction(
+                "depot_edge_certificate_expiry_seconds", help: "End of the certificate's validity, Unix time."
+            ) { Double(certificate.expirySeconds) }
         }
     }
 
@@ -100,7 +105,7 @@ struct EdgeNode: Service {
     private func serve() async throws {
         let group = MultiThreadedEventLoopGroup.singleton
         let status = try await HTTPListener.bind(
-            host: settings.adminListen.host, port: settings.adminListen.port, group: group, tls: nil,
+            host: settings.adminListen.host, port: settings.adminListen.port, group: group, certificate: nil,
             connections: Connections(countMax: 256)
         ) { [statusRoutes] _ in StatusHandler(routes: statusRoutes) }
         let environment = DeliveryEnvironment(
@@ -110,9 +115,10 @@ struct EdgeNode: Service {
             metrics: DeliveryMetrics(metrics),
             accessLog: settings.writesAccessLog
                 ? AccessLog(format: settings.logFormat, program: "depot-edge") : nil,
-            isTLS: tls != nil)
+            isTLS: certificate != nil)
         let blobs = try await HTTPListener.bind(
-            host: settings.listen.host, port: settings.listen.port, group: group, tls: tls, connections: connections
+            host: settings.listen.host, port: settings.listen.port, group: group, certificate: certificate,
+            connections: connections, limits: nil
         ) { _ in DeliveryHandler(environment: environment) }
         logger.info(
             "edge started", metadata: ["listen": "\(blobs.address)", "admin": "\(status.address)"])
@@ -120,7 +126,8 @@ struct EdgeNode: Service {
 
         await withTaskGroup(of: Void.self) { tasks in
             tasks.addTask { await control.run() }
-            tasks.addTask { await cache.start() }
+            tasks.addTask { await cache.run() }
+            tasks.addTask { await ServerCertificate.follow(certificate, pool: pool, logger: logger) }
             try? await gracefulShutdown()
             logger.info("draining")
             await control.beginDrain()

@@ -14,10 +14,11 @@ struct EdgeSettings: Sendable {
     let allowsPlainHTTPJoin: Bool
     let cacheBytesMax: ByteSize?
     let diskReserveBytes: ByteSize?
+    let scrubBytesPerSecond: ByteSize
     let connectionCountMax: Int
+    let connectionCountPerAddressMax: Int
     let drainTime: Duration
-    let certificateFile: String?
-    let keyFile: String?
+    let tls: (certificateFile: String, keyFile: String)?
     let authorityFile: String?
     let portFile: String?
     let logFormat: LogFormat
@@ -36,10 +37,15 @@ struct EdgeSettings: Sendable {
             size.bytes >= 16 << 20 ? nil : "must be at least 16MiB"
         }
         diskReserveBytes = settings.optional("DEPOT_DISK_RESERVE_BYTES")
+        scrubBytesPerSecond = settings.value(
+            "DEPOT_SCRUB_BYTES_PER_SECOND", default: ByteSize(bytes: 4 << 20),
+            in: ByteSize(bytes: 0)...ByteSize(bytes: 1 << 40))
         connectionCountMax = settings.value("DEPOT_CONNECTION_COUNT_MAX", default: 16_384, in: 16...1_000_000)
+        connectionCountPerAddressMax = settings.value(
+            "DEPOT_CONNECTION_COUNT_PER_ADDRESS_MAX", default: 4096, in: 1...1_000_000)
         drainTime = settings.value("DEPOT_DRAIN_SECONDS", default: Seconds(30), in: Seconds(0)...Seconds(3600)).duration
-        certificateFile = settings.optional("DEPOT_TLS_CERTIFICATE")
-        keyFile = settings.optional("DEPOT_TLS_KEY")
+        let certificate: String? = settings.optional("DEPOT_TLS_CERTIFICATE")
+        let key: String? = settings.optional("DEPOT_TLS_KEY")
         authorityFile = settings.optional("DEPOT_CA_FILE")
         portFile = settings.optional("DEPOT_PORT_FILE")
         logFormat = settings.choice("DEPOT_LOG_FORMAT", default: .text)
@@ -48,8 +54,10 @@ struct EdgeSettings: Sendable {
         cacheDirectory = try settings.required("DEPOT_CACHE_DIRECTORY")
         credentialFile = try settings.required("DEPOT_CREDENTIAL_FILE")
         try settings.finish()
-        guard (certificateFile == nil) == (keyFile == nil) else {
-            throw SettingsError(problems: ["DEPOT_TLS_CERTIFICATE and DEPOT_TLS_KEY: give both or neither"])
+        switch (certificate, key) {
+        case (let certificate?, let key?): tls = (certificate, key)
+        case (nil, nil): tls = nil
+        default: throw SettingsError(problems: ["DEPOT_TLS_CERTIFICATE and DEPOT_TLS_KEY: give both or neither"])
         }
     }
 

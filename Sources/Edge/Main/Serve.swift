@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Config
+import Disk
 import Telemetry
 
 struct Serve: AsyncParsableCommand {
@@ -24,7 +25,11 @@ struct Serve: AsyncParsableCommand {
     @Flag(help: "Join over plain http outside of the loopback: for laboratories.") var allowPlainHttpJoin = false
     @Option(help: "Bytes of blobs to keep, e.g. 500GiB (four fifths of the disk).") var cacheBytesMax: String?
     @Option(help: "Bytes to leave free on the disk (a twentieth of it, at most 20GiB).") var diskReserveBytes: String?
+    @Option(help: "Bytes of idle blobs to read and check in the background each second, 0 for none (4MiB).")
+    var scrubBytesPerSecond: String?
     @Option(help: "Connections at once (16384).") var connectionCountMax: String?
+    @Option(help: "Connections at once of one address, or of one IPv6 /64 (4096).")
+    var connectionCountPerAddressMax: String?
     @Option(help: "Seconds that running transfers get after SIGTERM (30).") var drainSeconds: String?
     @Option(help: "PEM file: certificate, then intermediates.") var tlsCertificate: String?
     @Option(help: "PEM file: private key.") var tlsKey: String?
@@ -40,7 +45,9 @@ struct Serve: AsyncParsableCommand {
             "CONFIG": config, "CACHE_DIRECTORY": cacheDirectory, "CREDENTIAL_FILE": credentialFile, "LISTEN": listen,
             "ADMIN_LISTEN": adminListen, "ALLOW_PLAIN_HTTP_JOIN": allowPlainHttpJoin ? "true" : nil,
             "CACHE_BYTES_MAX": cacheBytesMax, "DISK_RESERVE_BYTES": diskReserveBytes,
-            "CONNECTION_COUNT_MAX": connectionCountMax, "DRAIN_SECONDS": drainSeconds,
+            "SCRUB_BYTES_PER_SECOND": scrubBytesPerSecond,
+            "CONNECTION_COUNT_MAX": connectionCountMax,
+            "CONNECTION_COUNT_PER_ADDRESS_MAX": connectionCountPerAddressMax, "DRAIN_SECONDS": drainSeconds,
             "TLS_CERTIFICATE": tlsCertificate, "TLS_KEY": tlsKey, "CA_FILE": caFile, "PORT_FILE": portFile,
             "LOG_FORMAT": logFormat, "LOG_LEVEL": logLevel, "ACCESS_LOG": accessLog,
         ]
@@ -57,6 +64,7 @@ struct Serve: AsyncParsableCommand {
         }
         if checkConfig { return }
         LogSetup.bootstrap(format: settings.logFormat, level: settings.logLevel, program: "depot-edge")
+        OpenFileLimit.raise()
         do {
             try await EdgeNode(settings: settings).run()
         } catch {

@@ -30,10 +30,12 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private var stallGuard: StallGuard?
     private var lingering: Scheduled<Void>?
     private let observer: ExchangeObserver
+    private let headDeadline: HeadDeadline
     private(set) var inputClosed: EventLoopPromise<Void>
 
-    init(eventLoop: any EventLoop, observer: ExchangeObserver) {
+    init(eventLoop: any EventLoop, observer: ExchangeObserver, headDeadline: HeadDeadline) {
         self.observer = observer
+        self.headDeadline = headDeadline
         inputClosed = eventLoop.makePromise()
     }
 
@@ -56,6 +58,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         var part = unwrapInboundIn(data)
         switch part {
         case .head(var head):
+            headDeadline.requestBegan()
             let requestID = RequestID()
             action = exchanges.receivedHead(
                 Exchanges.Exchange(
@@ -71,6 +74,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         case .body(let buffer):
             action = exchanges.receivedBody(bytes: buffer.readableBytes)
         case .end:
+            headDeadline.requestEnded()
             action = exchanges.receivedEnd()
         }
         switch action {

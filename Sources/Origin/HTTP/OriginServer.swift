@@ -2,7 +2,7 @@
 
 package import Blocking
 import Grammar
-import HTTPServer
+package import HTTPServer
 import HTTPTypes
 package import Hummingbird
 import HummingbirdCore
@@ -12,7 +12,7 @@ import NIOHTTP1
 import NIOHTTPTypes
 import NIOHTTPTypesHTTP1
 import NIOPosix
-package import NIOSSL
+import NIOSSL
 package import ServiceLifecycle
 
 /// A family of routes below fixed path prefixes. It answers everything below them, unknown paths included.
@@ -28,16 +28,22 @@ package struct OriginServer: Sendable {
     package struct Configuration: Sendable {
         package var host: String
         package var port: Int
-        package var tls: TLSConfiguration?
+        package var certificate: ServerCertificate?
+        package var connections: Connections
         package var headerFieldBytesMax = 16 * 1024
         package var headerListBytesMax = 64 * 1024
         package var headerFieldCountMax = 100
         package var idleTimeout: TimeAmount = .seconds(75)
+        package var times = HeadDeadline.Limits()
 
-        package init(host: String, port: Int, tls: TLSConfiguration? = nil) {
+        /// - Parameters:
+        ///   - certificate: Of this moment for each connection; `nil` for plain HTTP.
+        ///   - connections: Counts and bounds this listener's connections. Draining them is Hummingbird's business.
+        package init(host: String, port: Int, certificate: ServerCertificate? = nil, connections: Connections) {
             self.host = host
             self.port = port
-            self.tls = tls
+            self.certificate = certificate
+            self.connections = connections
         }
     }
 
@@ -64,12 +70,10 @@ package struct OriginServer: Sendable {
     /// The listener as a service: runs until graceful shutdown, then lets running requests end.
     ///
     /// - Parameter running: Called with the bound address once connections are accepted.
-    /// - Throws: If the TLS configuration cannot be used.
-    package func service(running: @escaping @Sendable (SocketAddress) async -> Void) throws -> any Service {
-        let tls = try configuration.tls.map { try NIOSSLContext(configuration: $0) }
+    package func service(running: @escaping @Sendable (SocketAddress) async -> Void) -> any Service {
         let builder = HTTPServerBuilder { [self] respond in
             OriginChannel(
-                responder: respond, configuration: configuration, tls: tls, observer: observer, diskPool: diskPool)
+                responder: respond, configuration: configuration, observer: observer, diskPool: diskPool)
         }
         // Of the server library only what an operator has to know; contexts get the same logger for their own lines.
         var logger = logger
@@ -128,23 +132,40 @@ struct OriginResponder: HTTPResponder {
 
 /// Hummingbird's HTTP/1 channel with `ConnectionHandler` between the codecs, where file regions are legal.
 struct OriginChannel: HTTPChannelHandler {
-    /// A connection and the handler that belongs to it.
-    struct Value: ServerChildChannelValue {
-        let asyncChannel: NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>
-        let connection: Connection
-        var channel: any Channel { asyncChannel.channel }
+    /// What there is of a connection after it was accepted.
+    enum Value: ServerChildChannelValue {
+        /// And the handler that belongs to it.
+        case open(NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>, Connection)
+        /// One too many.
+        case refused(any Channel)
+
+        var channel: any Channel {
+            switch self {
+            case .open(let asyncChannel, _): asyncChannel.channel
+            case .refused(let channel): channel
+            }
+        }
     }
 
     let responder: HTTPChannelHandler.Responder
     let configuration: OriginServer.Configuration
-    let tls: NIOSSLContext?
     let observer: ExchangeObserver
     let diskPool: BlockingPool
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
-        channel.eventLoop.makeCompletedFuture {
+        guard configuration.connections.add(channel) else {
+            channel.close(promise: nil)
+            return channel.eventLoop.makeSucceededFuture(.refused(channel))
+        }
+        let isTLS = configuration.certificate != nil
+        return channel.eventLoop.makeCompletedFuture {
             let pipeline = channel.pipeline.syncOperations
-            if let tls { try pipeline.addHandler(NIOSSLServerHandler(context: tls)) }
+            if let certificate = configuration.certificate {
+                try pipeline.addHandler(NIOSSLServerHandler(context: certificate.context))
+            }
+            let headDeadline = HeadDeadline(
+                limits: configuration.times, isTLS: isTLS, connections: configuration.connections)
+            try pipeline.addHandler(headDeadline)
             var limits = NIOHTTPDecoderLimitConfiguration()
             limits.maxHeaderFieldSize = configuration.headerFieldBytesMax
             limits.maxHeaderListSize = configuration.headerListBytesMax
@@ -155,9 +176,10 @@ struct OriginChannel: HTTPChannelHandler {
                 withOutboundHeaderValidation: false,
                 withEncoderConfiguration: .init(),
                 withDecoderLimitConfiguration: limits)
-            let handler = ConnectionHandler(eventLoop: channel.eventLoop, observer: observer)
+            let handler = ConnectionHandler(
+                eventLoop: channel.eventLoop, observer: observer, headDeadline: headDeadline)
             try pipeline.addHandler(handler)
-            try pipeline.addHandler(HTTP1ToHTTPServerCodec(secure: tls != nil))
+            try pipeline.addHandler(HTTP1ToHTTPServerCodec(secure: isTLS))
             try pipeline.addHandler(
                 HTTPConnectionStateHandler(idleTimeout: Duration(configuration.idleTimeout), logger: logger))
             // Uploads: few large reads instead of many small ones.
@@ -170,16 +192,17 @@ struct OriginChannel: HTTPChannelHandler {
                 wrappingChannelSynchronously: channel, configuration: .init(isOutboundHalfClosureEnabled: true))
             let connection = Connection(
                 channel: channel,
-                isTLS: tls != nil,
+                isTLS: isTLS,
                 handler: NIOLoopBound(handler, eventLoop: channel.eventLoop),
                 diskPool: diskPool)
-            return Value(asyncChannel: asyncChannel, connection: connection)
+            return .open(asyncChannel, connection)
         }
     }
 
     func handle(value: Value, logger: Logger) async {
-        await Connection.$current.withValue(value.connection) {
-            await handleHTTP(asyncChannel: value.asyncChannel, logger: logger)
+        guard case .open(let asyncChannel, let connection) = value else { return }
+        await Connection.$current.withValue(connection) {
+            await handleHTTP(asyncChannel: asyncChannel, logger: logger)
         }
     }
 }

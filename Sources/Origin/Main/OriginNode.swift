@@ -18,6 +18,8 @@ import UnixSignals
 
 /// The running origin, from start to drain: database, parts, listeners; then in reverse.
 struct OriginNode: Sendable {
+    private static let adminConnectionCountMax = 1024
+
     private let settings: OriginSettings
     private let logger = Logger(label: "depot-origin")
     private let metrics = Metrics()
@@ -97,14 +99,24 @@ struct OriginNode: Sendable {
     /// its time is over.
     private func serve(_ parts: OriginParts, stopDatabase: @escaping @Sendable () async -> Void) async throws {
         let addresses = BoundAddresses(portFile: settings.portFile, logger: logger)
-        let tls = try settings.tls.map { files in
-            do {
-                return try ServerTLS.configuration(certificatePath: files.certificateFile, keyPath: files.keyFile)
+        let certificate = try settings.tls.map { files in
+            do throws(ServerTLSError) {
+                return try ServerCertificate(certificatePath: files.certificateFile, keyPath: files.keyFile)
             } catch { throw StartFailure("TLS", error) }
         }
+        if let certificate {
+            metrics.gaugeFunction(
+                "depot_origin_certificate_expiry_seconds", help: "End of the certificate's validity, Unix time."
+            ) { Double(certificate.expirySeconds) }
+        }
+        let connections = Connections(
+            countMax: settings.connectionCountMax, countPerClientMax: settings.connectionCountPerAddressMax)
+        connections.report(to: metrics, program: "origin", listener: "registry")
         let accessLog = settings.writesAccessLog ? AccessLog(format: settings.logFormat, program: "depot-origin") : nil
-        let registry = try OriginServer(
-            .init(host: settings.listen.host, port: settings.listen.port, tls: tls),
+        let registry = OriginServer(
+            .init(
+                host: settings.listen.host, port: settings.listen.port, certificate: certificate,
+                connections: connections),
             groups: parts.registryGroups,
             diskPool: parts.diskPool,
             observer: ExchangeObserver(listener: "registry", metrics: metrics, accessLog: accessLog),
@@ -113,8 +125,10 @@ struct OriginNode: Sendable {
             parts.origins.bound(at: settings.ownURL(port: address.port ?? settings.listen.port))
             await addresses.bound(.listen, to: address)
         }
-        let admin = try OriginServer(
-            .init(host: settings.adminListen.host, port: settings.adminListen.port),
+        let admin = OriginServer(
+            .init(
+                host: settings.adminListen.host, port: settings.adminListen.port,
+                connections: Connections(countMax: Self.adminConnectionCountMax)),
             groups: parts.adminGroups,
             diskPool: parts.diskPool,
             observer: ExchangeObserver(listener: "admin", metrics: metrics, accessLog: accessLog),
@@ -124,7 +138,10 @@ struct OriginNode: Sendable {
         try await withThrowingTaskGroup(of: Void.self) { listeners in
             listeners.addTask { try await Self.run(registry, "registry listener \(settings.listen)") }
             listeners.addTask { try await Self.run(admin, "admin listener \(settings.adminListen)") }
-            try await parts.withBackgroundWork([{ await cutOff(stopDatabase: stopDatabase) }]) {
+            try await parts.withBackgroundWork([
+                { await cutOff(stopDatabase: stopDatabase) },
+                { await ServerCertificate.follow(certificate, pool: parts.diskPool, logger: logger) },
+            ]) {
                 try await withGracefulShutdownHandler {
                     // Not waitForAll: the first listener that fails ends the others.
                     while try await listeners.next() != nil {}

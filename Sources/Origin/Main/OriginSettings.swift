@@ -26,6 +26,8 @@ struct OriginSettings: Sendable {
     let manifestBytesMax: ByteSize
     let missingReferences: MissingReferences
     let diskReserveBytes: ByteSize?
+    let connectionCountMax: Int
+    let connectionCountPerAddressMax: Int
     let drainTime: Duration
     let tls: (certificateFile: String, keyFile: String)?
     let portFile: String?
@@ -59,6 +61,9 @@ struct OriginSettings: Sendable {
             in: ByteSize(bytes: 4 << 20)...ByteSize(bytes: 64 << 20))
         missingReferences = settings.choice("DEPOT_MISSING_REFERENCES", default: .children)
         diskReserveBytes = settings.optional("DEPOT_DISK_RESERVE_BYTES")
+        connectionCountMax = settings.value("DEPOT_CONNECTION_COUNT_MAX", default: 16_384, in: 16...1_000_000)
+        connectionCountPerAddressMax = settings.value(
+            "DEPOT_CONNECTION_COUNT_PER_ADDRESS_MAX", default: 4096, in: 1...1_000_000)
         drainTime = settings.value("DEPOT_DRAIN_SECONDS", default: Seconds(30), in: Seconds(0)...Seconds(3600)).duration
         let certificate: String? = settings.optional("DEPOT_TLS_CERTIFICATE")
         let key: String? = settings.optional("DEPOT_TLS_KEY")

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Config
+import Disk
 import Telemetry
 
 struct Serve: AsyncParsableCommand {
@@ -36,6 +37,9 @@ struct Serve: AsyncParsableCommand {
     @Option(help: "Largest manifest taken (4MiB).") var manifestBytesMax: String?
     @Option(help: "none, children or all (children).") var missingReferences: String?
     @Option(help: "Bytes to leave free on the disk (a twentieth of it, at most 20GiB).") var diskReserveBytes: String?
+    @Option(help: "Connections at once (16384).") var connectionCountMax: String?
+    @Option(help: "Connections at once of one address, or of one IPv6 /64 (4096).")
+    var connectionCountPerAddressMax: String?
     @Option(help: "Seconds that running requests get after SIGTERM (30).") var drainSeconds: String?
     @Option(help: "PEM file: certificate, then intermediates.") var tlsCertificate: String?
     @Option(help: "PEM file: private key.") var tlsKey: String?
@@ -53,7 +57,9 @@ struct Serve: AsyncParsableCommand {
             "ORIGIN_ID": originID,
             "LINK_TTL_SECONDS": linkTtlSeconds, "DIRECT_SERVE_BYTES_MAX": directServeBytesMax,
             "MANIFEST_BYTES_MAX": manifestBytesMax, "MISSING_REFERENCES": missingReferences,
-            "DISK_RESERVE_BYTES": diskReserveBytes, "DRAIN_SECONDS": drainSeconds, "TLS_CERTIFICATE": tlsCertificate,
+            "DISK_RESERVE_BYTES": diskReserveBytes, "CONNECTION_COUNT_MAX": connectionCountMax,
+            "CONNECTION_COUNT_PER_ADDRESS_MAX": connectionCountPerAddressMax, "DRAIN_SECONDS": drainSeconds,
+            "TLS_CERTIFICATE": tlsCertificate,
             "TLS_KEY": tlsKey, "PORT_FILE": portFile, "LOG_FORMAT": logFormat, "LOG_LEVEL": logLevel,
             "ACCESS_LOG": accessLog,
         ]
@@ -65,6 +71,7 @@ struct Serve: AsyncParsableCommand {
         let settings = try OriginSettings(flags: flags)
         if checkConfig { return }
         LogSetup.bootstrap(format: settings.logFormat, level: settings.logLevel, program: "depot-origin")
+        OpenFileLimit.raise()
         try await OriginNode(settings: settings).run()
     }
 }

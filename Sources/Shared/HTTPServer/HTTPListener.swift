@@ -3,10 +3,10 @@
 package import NIOCore
 import NIOHTTP1
 import NIOPosix
-package import NIOSSL
+import NIOSSL
 
 /// A plain HTTP/1.1 listener: request decoder, one handler of the caller's, nothing in between. The handler receives
-/// `HTTPServerRequestPart` and writes `IOData`, heads included.
+/// `HTTPServerRequestPart`, or the bytes themselves where there is no decoder, and writes `IOData`, heads included.
 package final class HTTPListener: Sendable {
     package struct Limits: Sendable {
         package var headerFieldBytesMax = 8 * 1024
@@ -26,23 +26,23 @@ package final class HTTPListener: Sendable {
     }
 
     /// - Parameters:
-    ///   - tls: `nil` for plain HTTP.
+    ///   - certificate: Of this moment for each connection; `nil` for plain HTTP.
     ///   - connections: Counts this listener's connections, bounds them, and drains them.
+    ///   - limits: Of request heads; `nil` for handlers that read the bytes themselves.
+    ///   - times: How long a client may take to bring a request.
     ///   - makeHandler: Called on the connection's event loop.
     /// - Throws: What bind(2) or name resolution failed with.
     package static func bind(
         host: String,
         port: Int,
         group: any EventLoopGroup,
-        tls: NIOSSLContext?,
+        certificate: ServerCertificate?,
         connections: Connections,
-        limits: Limits = Limits(),
+        limits: Limits? = Limits(),
+        times: HeadDeadline.Limits = HeadDeadline.Limits(),
         makeHandler: @escaping @Sendable (any Channel) -> any ChannelInboundHandler
     ) async throws -> HTTPListener {
-        var decoderLimits = NIOHTTPDecoderLimitConfiguration()
-        decoderLimits.maxHeaderFieldSize = limits.headerFieldBytesMax
-        decoderLimits.maxHeaderListSize = limits.headerListBytesMax
-        decoderLimits.maxHeaderFieldCount = limits.headerFieldCountMax
+        let decoderLimits = limits.map(decoderLimits)
         let serverChannel = try await ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 4096)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -53,16 +53,30 @@ package final class HTTPListener: Sendable {
                 guard connections.add(channel) else { return channel.close() }
                 return channel.eventLoop.makeCompletedFuture {
                     let pipeline = channel.pipeline.syncOperations
-                    if let tls { try pipeline.addHandler(NIOSSLServerHandler(context: tls)) }
-                    let decoder = HTTPRequestDecoder(
-                        leftOverBytesStrategy: .dropBytes, limitConfiguration: decoderLimits)
-                    try pipeline.addHandler(ByteToMessageHandler(decoder))
+                    if let certificate {
+                        try pipeline.addHandler(NIOSSLServerHandler(context: certificate.context))
+                    }
+                    try pipeline.addHandler(
+                        HeadDeadline(limits: times, isTLS: certificate != nil, connections: connections))
+                    if let decoderLimits {
+                        let decoder = HTTPRequestDecoder(
+                            leftOverBytesStrategy: .dropBytes, limitConfiguration: decoderLimits)
+                        try pipeline.addHandler(ByteToMessageHandler(decoder))
+                    }
                     try pipeline.addHandler(makeHandler(channel))
                 }
             }
             .bind(host: host, port: port).get()
         guard let address = serverChannel.localAddress else { throw ChannelError.unknownLocalAddress }
         return HTTPListener(serverChannel: serverChannel, address: address, connections: connections)
+    }
+
+    private static func decoderLimits(_ limits: Limits) -> NIOHTTPDecoderLimitConfiguration {
+        var configuration = NIOHTTPDecoderLimitConfiguration()
+        configuration.maxHeaderFieldSize = limits.headerFieldBytesMax
+        configuration.maxHeaderListSize = limits.headerListBytesMax
+        configuration.maxHeaderFieldCount = limits.headerFieldCountMax
+        return configuration
     }
 
     /// Stops accepting, lets running responses end, and closes what is left after `deadline`.

@@ -1,27 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 package import NIOCore
 
-/// Ends a connection whose reader has stopped: nothing of a running response left for the socket within the limit.
-/// Idle timeouts do not see this case, since a response is in progress. Lives on the channel's event loop.
+/// Ends a connection whose reader has stopped: bytes of a running response wait, and the peer has acknowledged none
+/// within the limit. Idle timeouts do not see this case, since a response is in progress. Lives on the channel's event
+/// loop.
 package final class StallGuard {
     /// Two looks in a row without progress end the connection.
     package static let interval = TimeAmount.seconds(30)
 
+    private struct Sight: Equatable {
+        let waitingBytes: Int
+        let acknowledgedBytes: UInt64
+    }
+
     private let channel: any Channel
+    private let interval: TimeAmount
     private var isResponding = false
-    private var bytesAtLastLook: Int?
+    private var lastSight: Sight?
     private var look: RepeatedTask?
 
-    package init(channel: any Channel) { self.channel = channel }
+    /// - Parameter interval: Between two looks.
+    package init(channel: any Channel, interval: TimeAmount = StallGuard.interval) {
+        self.channel = channel
+        self.interval = interval
+    }
 
     /// Starts looking; a response that is over before the first look costs nothing but this call.
     package func responseBegan() {
         isResponding = true
-        bytesAtLastLook = nil
+        lastSight = nil
         guard look == nil else { return }
         let bound = NIOLoopBound(self, eventLoop: channel.eventLoop)
-        look = channel.eventLoop.scheduleRepeatedTask(initialDelay: Self.interval, delay: Self.interval) { _ in
+        look = channel.eventLoop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in
             bound.value.check()
         }
     }
@@ -38,10 +50,27 @@ package final class StallGuard {
             stop()
             return
         }
-        let waitingBytes = (try? channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
-        if waitingBytes > 0, waitingBytes == bytesAtLastLook {
+        let sight = Sight(
+            waitingBytes: (try? channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0,
+            acknowledgedBytes: acknowledgedBytes())
+        if sight.waitingBytes > 0, sight == lastSight {
             channel.close(promise: nil)
         }
-        bytesAtLastLook = waitingBytes
+        lastSight = sight
+    }
+
+    /// Bytes that the peer's kernel has taken since the connection began; 0 where the socket cannot tell.
+    ///
+    /// What waits is no measure by itself: a response is refilled while it leaves, so a slow reader finds the same
+    /// count waiting at one look after the other, and would be cut off.
+    private func acknowledgedBytes() -> UInt64 {
+        // The first 128 bytes of the kernel's `tcp_info`, in words; `tcpi_bytes_acked` is at byte 120. The structure of
+        // the C library's header ends before it.
+        let info: EventLoopFuture<SIMD16<UInt64>>? = (channel as? any SocketOptionProvider)?
+            .unsafeGetSocketOption(level: .tcp, name: .init(rawValue: TCP_INFO))
+        var count: UInt64 = 0
+        // On the event loop the answer is there at once.
+        info?.assumeIsolated().whenSuccess { count = $0[15] }
+        return count
     }
 }

@@ -32,10 +32,29 @@ package final class StatusHandler: ChannelInboundHandler {
     package typealias InboundIn = HTTPServerRequestPart
     package typealias OutboundOut = IOData
 
+    /// A connection without a request for as long is closed, at the latest after twice the time.
+    private static let idleTime = TimeAmount.seconds(75)
+
     private let routes: StatusRoutes
     private var head: HTTPRequestHead?
+    private var wasUsed = false
+    private var look: RepeatedTask?
 
     package init(routes: StatusRoutes) { self.routes = routes }
+
+    package func handlerAdded(context: ChannelHandlerContext) {
+        let bound = NIOLoopBound((handler: self, channel: context.channel), eventLoop: context.eventLoop)
+        look = context.eventLoop.scheduleRepeatedTask(initialDelay: Self.idleTime, delay: Self.idleTime) { _ in
+            let (handler, channel) = bound.value
+            if !handler.wasUsed { channel.close(promise: nil) }
+            handler.wasUsed = false
+        }
+    }
+
+    package func handlerRemoved(context: ChannelHandlerContext) {
+        look?.cancel()
+        look = nil
+    }
 
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
@@ -44,6 +63,7 @@ package final class StatusHandler: ChannelInboundHandler {
         case .end:
             guard let head else { return }
             self.head = nil
+            wasUsed = true
             respond(to: head, context: context)
         }
     }
