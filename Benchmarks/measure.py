@@ -10,11 +10,25 @@ import time
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
+def family(pids):
+    """These processes and everything that they started and that still runs: workers, database back ends."""
+    found, left = [], list(pids)
+    while left:
+        pid = left.pop()
+        found.append(pid)
+        for children in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+            with contextlib.suppress(OSError):  # It may end while it is looked at.
+                left += [int(child) for child in children.read_text().split()]
+    return found
+
+
 def cpu_seconds(pids):
+    """CPU time of these processes and of all that they started, also of those that have ended since."""
     total = 0
-    for pid in pids:
-        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        total += int(fields[11]) + int(fields[12])
+    for pid in family(pids):
+        with contextlib.suppress(OSError):
+            fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            total += sum(int(field) for field in fields[11:15])
     return total / TICKS
 
 
@@ -24,13 +38,16 @@ def reset_peak_memory(pids):
             pathlib.Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
+def memory_bytes(pid, field):
+    """A field of /proc/PID/status, such as VmHWM or VmRSS, in bytes."""
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(field + ":"):
+            return int(line.split()[1]) * 1024
+    raise SystemExit(f"process {pid} says nothing of {field}")
+
+
 def peak_memory_bytes(pids):
-    peak = 0
-    for pid in pids:
-        for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                peak = max(peak, int(line.split()[1]) * 1024)
-    return peak
+    return max((memory_bytes(pid, "VmHWM") for pid in pids), default=0)
 
 
 def percentile(values, percent):
@@ -42,7 +59,7 @@ def percentile(values, percent):
 class Sample:
     """One run: `value` in the row's unit, CPU-seconds of the server, bytes moved."""
 
-    def __init__(self, value, cpu, byte_count):
+    def __init__(self, value, cpu=float("nan"), byte_count=0):
         self.value, self.cpu, self.byte_count = value, cpu, byte_count
 
     @property
@@ -51,7 +68,7 @@ class Sample:
 
 
 class Measurement:
-    """Times a body and charges the CPU that `pids` used meanwhile."""
+    """Times a body and charges the CPU that `pids` and what they started used meanwhile."""
 
     def __init__(self, pids):
         self.pids = pids
