@@ -8,6 +8,7 @@ import OCI
 /// reader does not hold; libFuzzer itself finds traps inside, endless loops and wasted memory.
 enum FuzzTarget: String, CaseIterable {
     case path, names, manifest, ranges, credentials, queries
+    case links, requests, trailers, maps, cacheNames, messages
 
     func read(_ bytes: [UInt8]) {
         switch self {
@@ -17,6 +18,12 @@ enum FuzzTarget: String, CaseIterable {
         case .ranges: Self.ranges(bytes)
         case .credentials: Self.credentials(Self.text(bytes))
         case .queries: Self.queries(Self.text(bytes))
+        case .links: Self.links(Self.text(bytes))
+        case .requests: Self.requests(bytes)
+        case .trailers: Self.trailers(bytes)
+        case .maps: Self.maps(bytes)
+        case .cacheNames: Self.cacheNames(Self.text(bytes))
+        case .messages: Self.messages(bytes)
         }
     }
 
