@@ -16,7 +16,7 @@ from .console import Failure, say
 INTEGRATION_TESTS = ("IntegrationTests", "ClientTests")
 # Minutes that a run may take on two cores, some four times what it does take.
 UNIT_MINUTES_MAX = 8
-INTEGRATION_MINUTES_MAX = {"IntegrationTests": 12, "ClientTests": 20}
+INTEGRATION_MINUTES_MAX = {"IntegrationTests": 25, "ClientTests": 20}
 
 
 class Totals:

@@ -35,21 +35,31 @@ final class Clients: Sendable {
     let scratch: ScratchDirectory
     let stack: RunningStack
     let authFile: String
+    /// Folder with the authority's certificate, if the stack has TLS.
+    let certificates: String?
     let docker: Docker
     let containerd: Containerd
 
     /// Starts the daemons. The caller calls `stop()`.
     init(_ stack: RunningStack) async throws {
         self.stack = stack
-        scratch = try ScratchDirectory("clients")
+        let scratch = try ScratchDirectory("clients")
+        self.scratch = scratch
         let description = stack.description
         let credential = Data("x-token:\(description.token)".utf8).base64EncodedString()
         let auth = ["auths": [description.registryHost: ["auth": credential]]]
         authFile = try scratch.folder("auth") + "/config.json"
         try JSONEncoder().encode(auth).write(to: URL(filePath: authFile))
+        let authority = description.certificateAuthority
+        certificates = try authority.map { file in
+            let folder = try scratch.folder("certificates")
+            try FileManager.default.copyItem(atPath: file, toPath: folder + "/ca.crt")
+            return folder
+        }
         docker = try await Docker(scratch, configuration: scratch.path("auth"))
         do {
-            containerd = try await Containerd(scratch, user: "x-token:\(description.token)")
+            containerd = try await Containerd(
+                scratch, user: "x-token:\(description.token)", authority: authority)
         } catch {
             await docker.stop()
             throw error
@@ -64,9 +74,9 @@ final class Clients: Sendable {
     subscript(_ name: ClientName) -> any Client {
         switch name {
         case .docker: docker
-        case .podman: Podman(authFile: authFile)
-        case .skopeo: Skopeo(authFile: authFile)
-        case .buildah: Buildah(authFile: authFile)
+        case .podman: Podman(authFile: authFile, certificates: certificates)
+        case .skopeo: Skopeo(authFile: authFile, certificates: certificates)
+        case .buildah: Buildah(authFile: authFile, certificates: certificates)
         case .containerd: containerd
         }
     }

@@ -10,11 +10,13 @@ final class Containerd: Client {
     private let socket: String
     private let remote: [String]
 
-    /// - Parameter user: `name:password` at the registry.
-    init(_ scratch: ScratchDirectory, user: String) async throws {
+    /// - Parameters:
+    ///   - user: `name:password` at the registry.
+    ///   - authority: PEM file of the authority to trust; `nil` for plain HTTP.
+    init(_ scratch: ScratchDirectory, user: String, authority: String? = nil) async throws {
         let home = try scratch.folder("containerd")
         socket = home + "/socket"
-        remote = ["--plain-http", "--user", user]
+        remote = (authority.map { ["--tlscacert", $0] } ?? ["--plain-http"]) + ["--user", user]
         // Isolated: a pull into a new namespace fetches everything, whatever other namespaces hold.
         let configuration = """
             version = 2
@@ -69,6 +71,14 @@ final class Containerd: Client {
         let namespace = Namespace(self)
         try await namespace.run(["content", "fetch", "--all-platforms"] + remote + [reference])
         return namespace
+    }
+
+    /// A pull that trusts another authority.
+    func fetchCommand(_ reference: String, trusting authority: String) throws -> [String] {
+        [
+            "ctr", "--address", socket, "--namespace", "stranger", "content", "fetch", "--tlscacert", authority,
+            reference,
+        ]
     }
 
     private func pullArguments(_ reference: String) -> [String] {

@@ -8,13 +8,15 @@ final class Docker: Client {
     private let daemon: RunningCommand
     private let client: [String]
 
-    /// - Parameter configuration: Folder with a `config.json` that holds the credential.
-    init(_ scratch: ScratchDirectory, configuration: String) async throws {
+    /// - Parameters:
+    ///   - configuration: Folder with a `config.json` that holds the credential.
+    ///   - runner: A command that runs the daemon, such as `unshare --mount`.
+    init(_ scratch: ScratchDirectory, configuration: String, runner: [String] = []) async throws {
         let home = try scratch.folder("docker")
         let socket = "unix://\(home)/socket"
         client = ["docker", "--config", configuration, "--host", socket]
         daemon = try Command(
-            [
+            runner + [
                 "dockerd", "--host", socket, "--data-root", home + "/data", "--exec-root", home + "/exec",
                 "--pidfile", home + "/pid", "--iptables=false", "--ip6tables=false", "--bridge=none",
                 "--storage-driver=vfs", "--max-concurrent-downloads=3",

@@ -13,8 +13,10 @@ extension Integration.OneSystem {
     @Suite("Bad input", .everyProcessLives)
     struct BadInput {
         /// Rows of the catalogue by their letter: routing, names, tags, digests, uploads, blobs, manifests, lists,
-        /// authorization. Row 0 of a letter is a control that is accepted.
-        static let rowCounts = ["R": 12, "N": 31, "T": 12, "D": 18, "U": 39, "B": 24, "M": 61, "L": 18, "A": 42]
+        /// authorization, links at an edge, hostile parents. Row 0 of a letter is a control that is accepted.
+        static let rowCounts = [
+            "R": 12, "N": 31, "T": 12, "D": 18, "U": 39, "B": 24, "M": 61, "L": 18, "A": 42, "E": 39, "X": 30,
+        ]
         static let cases = ((try? BadInputFile.all.get()) ?? []).filter { !$0.exchanges.isEmpty }
         static let trap = Result { try EgressTrap() }
 
@@ -65,25 +67,28 @@ extension Integration.OneSystem {
             for slow in run.slowAnswers { Issue.record("\(slow)", severity: .warning) }
         }
 
-        @Test("the whole catalogue leaves the origin's memory as it was", arguments: [false, true])
+        @Test("the whole catalogue leaves the memory of origin and edges as it was", arguments: [false, true])
         func memory(isLarge: Bool) async throws {
-            let origin = ObservedProcess(system.description.originPid)
+            let programs = [system.description.originPid] + system.edges.map(\.pid)
+            func residentBytesNow() throws -> Int {
+                try programs.reduce(0) { try $0 + ObservedProcess($1).residentBytes() }
+            }
             let cases = Self.cases.filter { $0.isLarge == isLarge }
             let (warmUpCount, roundCount) = isLarge ? (3, 3) : (2, 1)
             var residentBytes: [Int] = []
             // Caches and pools grow at first; with bodies of megabytes so does what the heap keeps for the next.
             for _ in 0..<warmUpCount + roundCount {
                 for badCase in cases { _ = try await run(badCase) }
-                residentBytes.append(try origin.residentBytes())
+                residentBytes.append(try residentBytesNow())
             }
             let limitBytes = (residentBytes[..<warmUpCount].max() ?? 0) + (isLarge ? 32 : 4) * .mebibyte
             do {
                 // What a client left behind that went away in the middle is kept for two seconds.
                 try await waitUntil("memory is as it was", within: .seconds(10)) {
-                    try origin.residentBytes() <= limitBytes
+                    try residentBytesNow() <= limitBytes
                 }
             } catch is NotInTime {
-                Issue.record("resident after each round: \(residentBytes); now: \(try origin.residentBytes())")
+                Issue.record("resident after each round: \(residentBytes); now: \(try residentBytesNow())")
             }
         }
 
@@ -207,13 +212,16 @@ private struct BadInputRun {
                 problems.append("request \(index + 1), \(exchange.head.first?.prefix(100) ?? ""): \(problem)")
             }
         }
-        if !ObservedProcess(system.description.originPid).isAlive { problems.append("the origin has ended") }
+        for pid in [system.description.originPid] + system.edges.map(\.pid) where !ObservedProcess(pid).isAlive {
+            problems.append("process \(pid) has ended")
+        }
         if fixture.trap.wasCalled { problems.append("the origin has called an address that it was given") }
     }
 
     private mutating func problems(of exchange: BadInputExchange) async throws -> [String] {
         let request = try await Request(exchange, fixture)
-        let connection = try HTTPConnection(to: system.origin, limit: .seconds(8))
+        let endpoint = exchange.isForEdge ? try await fixture.madeLinks().endpoint : system.origin
+        let connection = try HTTPConnection(to: endpoint, limit: .seconds(8))
         let start = ContinuousClock.now
         let isWhollySent = try await request.send(on: connection)
         if exchange.finishesSending { await connection.finishSending() }
@@ -230,7 +238,7 @@ private struct BadInputRun {
         return (time > Self.answerLimit ? ["answered after \(time)"] : [])
             + statusProblems(exchange, answer)
             + (try await contentProblems(exchange, answer, request))
-            + (try await problems(afterwards: exchange.afterwards, connection, isWhollySent))
+            + (try await problems(after: exchange, connection, isWhollySent))
     }
 
     private func statusProblems(_ exchange: BadInputExchange, _ answer: Answer) -> [String] {
@@ -288,8 +296,9 @@ private struct BadInputRun {
 
     /// Whether the connection is closed, or in step: the next request on it gets its own answer.
     private func problems(
-        afterwards: BadInputExchange.Afterwards, _ connection: HTTPConnection, _ isWhollySent: Bool
+        after exchange: BadInputExchange, _ connection: HTTPConnection, _ isWhollySent: Bool
     ) async throws -> [String] {
+        let afterwards = exchange.afterwards
         do {
             switch afterwards {
             case .closed:
@@ -297,6 +306,11 @@ private struct BadInputRun {
                 return ["another answer came where the connection should end"]
             case .usable, .either:
                 guard isWhollySent else { return afterwards == .either ? [] : ["answered before it was asked"] }
+                if exchange.isForEdge {
+                    let next = try await fixture.madeLinks().probe
+                    let answer = try await connection.answer(to: next)
+                    return answer.status == 206 && answer.bodyBytes == 1 ? [] : ["the next answer is \(answer.status)"]
+                }
                 let next = HTTPRequest("/v2/", headers: Credential.organization.headers(of: system.description))
                 let answer = try await connection.answer(to: next)
                 return answer.status == 200 && answer.text == "{}" ? [] : ["the next answer is \(answer.status)"]

@@ -21,8 +21,8 @@ import Foundation
 /// - A request is everything up to its first `=>`. Lines of its head end with CR and LF, those of its body with LF,
 ///   except the last. `\xNN`, `\0`, `\r`, `\n`, `\t` and `\\` stand for bytes. A name in braces stands for a value:
 ///   `BadInputFixture` has the list.
-/// - `@ finish` before a request: the client ends its side behind it. Other lines with `@` make a registry token
-///   (`ForgedToken`).
+/// - `@ edge` before a request: it goes to the edge that `{link}` leads to, not to the origin. `@ finish`: the client ends
+///   its side behind it. Other lines with `@` make a registry token (`ForgedToken`).
 /// - The first `=>` has the statuses allowed (`none`: no answer at all) and, for errors, the codes allowed: `any`
 ///   stands for each of the OCI codes, `plain` for a body that is no OCI document.
 /// - Further `=>` lines: `NAME: PATTERN` is a header that comes exactly once; `not NAME` one that is absent;
@@ -65,7 +65,8 @@ struct BadInputExchange: Sendable {
 
     var method: String { String(head.first?.prefix { $0 != " " } ?? "") }
     var finishesSending: Bool { directives.contains("finish") }
-    var tokenDirectives: [String] { directives.filter { $0 != "finish" } }
+    var isForEdge: Bool { directives.contains("edge") }
+    var tokenDirectives: [String] { directives.filter { $0 != "finish" && $0 != "edge" } }
 }
 
 /// A file that is not written as it should be.

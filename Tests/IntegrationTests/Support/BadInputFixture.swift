@@ -20,6 +20,7 @@ import Testing
 /// - `sent.sha256`, `sent.sha512`: digests of the request's body, or of the last one sent; `length`: its bytes.
 /// - `repeat:TEXT:N`: a text N times, in which `#` counts from 0; `descriptors:N`: a list of layers that are nowhere.
 /// - `trap`: address of a listener that must not be called. `jwt`, `kid`: see `ForgedToken`.
+/// - `link` and all that begins with it: see `BadInputLinks`.
 final class BadInputFixture {
     let system: System
     let trap: EgressTrap
@@ -27,6 +28,7 @@ final class BadInputFixture {
     var sentBody: [UInt8] = []
     private let label = TestBlob(sizeBytes: 4).digest.hex.prefix(8)
     private var known: [String: String] = [:]
+    private var links: BadInputLinks?
 
     init(system: System, trap: EgressTrap) {
         self.system = system
@@ -78,9 +80,18 @@ final class BadInputFixture {
         case "image.other": return "\(try await pushedImage(in: try await existing("other")).image.digest)"
         case _ where name.hasPrefix("descriptors:"): return try absentLayers(name.dropFirst(12))
         case _ where name.hasPrefix("upload"): return try await upload(name)
+        case _ where name.hasPrefix("link"): return try await madeLinks().value(of: name)
         default: return try await content(name)
         }
         return try #require(known[name])
+    }
+
+    /// The link of this case, made when it is first needed.
+    func madeLinks() async throws -> BadInputLinks {
+        if let links { return links }
+        let made = try await BadInputLinks(blob: existing().pushedBlob(sizeBytes: 70_001), in: existing())
+        links = made
+        return made
     }
 
     // MARK: Repositories

@@ -7,7 +7,7 @@ import Testing
 
 /// A TCP proxy between an edge and its origin that turns one bit over in what the origin sends: the byte that follows
 /// a marker, so that it hits the blob whatever the framing.
-final class TamperingProxy: Sendable {
+final class TamperingProxy: OriginProxy {
     struct Plan {
         var marker: [UInt8] = []
         /// How many more times to tamper.
@@ -56,7 +56,7 @@ final class TamperingProxy: Sendable {
     var tamperedCount: Int { plan.withLock(\.tamperedCount) }
 
     private func join(_ client: Int32) {
-        let server = target.withLock { $0 }.flatMap(Self.connected) ?? -1
+        let server = target.withLock { $0 }.flatMap(connectedSocket(to:)) ?? -1
         guard server >= 0 else {
             Glibc.close(client)
             return
@@ -71,21 +71,6 @@ final class TamperingProxy: Sendable {
             Self.pump(from: server, to: client) { change(&$0, after: &tail) }
             openSides.ended()
         }
-    }
-
-    private static func connected(to endpoint: Endpoint) -> Int32? {
-        let server = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        var address = sockaddr_in(endpoint)
-        let result = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(server, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
-        guard result == 0 else {
-            Glibc.close(server)
-            return nil
-        }
-        return server
     }
 
     /// - Parameter tail: The bytes before these, as many as the marker has.
@@ -142,18 +127,5 @@ final class TamperingProxy: Sendable {
         }
         shutdown(destination, Int32(SHUT_WR))
         shutdown(source, Int32(SHUT_RD))
-    }
-
-    /// Closes both descriptors once both directions have ended.
-    private final class OpenSides: Sendable {
-        private let descriptors: [Int32]
-        private let endedCount = Atomic(0)
-
-        init(descriptors: [Int32]) { self.descriptors = descriptors }
-
-        func ended() {
-            guard endedCount.add(1, ordering: .acquiringAndReleasing).newValue == descriptors.count else { return }
-            for descriptor in descriptors { Glibc.close(descriptor) }
-        }
     }
 }
