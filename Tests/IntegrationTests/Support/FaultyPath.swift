@@ -54,33 +54,23 @@ final class FaultyPath: OriginProxy, @unchecked Sendable {
     /// Bytes that pass at once: under a rate, so few that streams share it.
     private static let partBytes = 16 * Int.kibibyte
 
-    let endpoint: Endpoint
-    private let listener: Int32
+    private let listener: LoopbackListener
     private let condition = NSCondition()
     private var state = State()
 
     /// Listens at once.
     init() throws {
-        (listener, endpoint) = try listenOnLoopback(backlog: 64)
-        let listener = listener
-        Thread.detachNewThread { [weak self] in
-            // Only here, so that the number is not somebody else's while this thread still waits on it.
-            defer { Glibc.close(listener) }
-            while true {
-                let client = accept(listener, nil, nil)
-                guard client >= 0 else { return }
-                guard let self else {
-                    Glibc.close(client)
-                    return
-                }
-                self.join(client)
+        listener = try LoopbackListener()
+        listener.start { [weak self] client in
+            guard let self else {
+                Glibc.close(client)
+                return
             }
+            join(client)
         }
     }
 
-    deinit { shutdown(listener, Int32(SHUT_RDWR)) }
-
-    var url: String { "http://\(endpoint.authority)" }
+    var url: String { "http://\(listener.endpoint.authority)" }
 
     func forward(to endpoint: Endpoint) { change { $0.target = endpoint } }
 
@@ -90,7 +80,7 @@ final class FaultyPath: OriginProxy, @unchecked Sendable {
             state.isClosed = true
             Self.endAll(state)
         }
-        shutdown(listener, Int32(SHUT_RDWR))
+        listener.close()
     }
 
     // MARK: Faults

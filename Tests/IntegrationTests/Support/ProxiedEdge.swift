@@ -4,17 +4,7 @@ import Foundation
 import Glibc
 import OCI
 import StackSupport
-import Synchronization
 import Testing
-
-/// Stands between an edge and its origin.
-protocol OriginProxy: Sendable {
-    /// What the edge takes for its origin.
-    var url: String { get }
-    /// Connections that come before this are closed.
-    func forward(to endpoint: Endpoint)
-    func close()
-}
 
 /// A system with one edge that knows the origin only by the address of a proxy.
 ///
@@ -83,33 +73,4 @@ private func freePort(of host: String) throws -> UInt16 {
     }
     try #require(isBound)
     return UInt16(bigEndian: address.sin_port)
-}
-
-/// A blocking socket to a server; `nil` if it cannot be reached. Whoever asked for it closes it.
-func connectedSocket(to endpoint: Endpoint) -> Int32? {
-    let server = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-    var address = sockaddr_in(endpoint)
-    let result = withUnsafePointer(to: &address) {
-        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-            connect(server, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-        }
-    }
-    guard result == 0 else {
-        close(server)
-        return nil
-    }
-    return server
-}
-
-/// Closes both descriptors of a relay once both directions have ended.
-final class OpenSides: Sendable {
-    private let descriptors: [Int32]
-    private let endedCount = Atomic(0)
-
-    init(descriptors: [Int32]) { self.descriptors = descriptors }
-
-    func ended() {
-        guard endedCount.add(1, ordering: .acquiringAndReleasing).newValue == descriptors.count else { return }
-        for descriptor in descriptors { close(descriptor) }
-    }
 }

@@ -15,34 +15,28 @@ final class TamperingProxy: OriginProxy {
         var tamperedCount = 0
     }
 
-    let endpoint: Endpoint
     private let target: Mutex<Endpoint?> = Mutex(nil)
     private let plan = Mutex(Plan())
-    private let listener: Int32
+    private let listener: LoopbackListener
 
     /// Listens at once; connections that come before `forward(to:)` are closed.
     init() throws {
-        (listener, endpoint) = try listenOnLoopback(backlog: 64)
-        let listener = listener
-        Thread.detachNewThread { [weak self] in
-            // Only here, so that the number is not somebody else's while this thread still waits on it.
-            defer { Glibc.close(listener) }
-            while true {
-                let client = accept(listener, nil, nil)
-                guard client >= 0 else { return }
-                self?.join(client)
+        listener = try LoopbackListener()
+        listener.start { [weak self] client in
+            guard let self else {
+                Glibc.close(client)
+                return
             }
+            join(client)
         }
     }
 
-    deinit { close() }
-
     /// Takes no more connections; those that are open go on until either side ends them.
     func close() {
-        shutdown(listener, Int32(SHUT_RDWR))
+        listener.close()
     }
 
-    var url: String { "http://\(endpoint.authority)" }
+    var url: String { "http://\(listener.endpoint.authority)" }
 
     func forward(to endpoint: Endpoint) {
         target.withLock { $0 = endpoint }
