@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Grammar
-import HTTPServer
 package import SignedURL
 
 /// What a request at the edge asks for, decided before anything is looked up. A pure function of the request, the

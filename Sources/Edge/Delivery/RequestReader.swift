@@ -89,7 +89,7 @@ package enum RequestReader {
         throw isOfHTTP ? .version : .syntax
     }
 
-    private static func text(_ bytes: Slice<UnsafeRawBufferPointer>) -> String {
+    fileprivate static func text(_ bytes: Slice<UnsafeRawBufferPointer>) -> String {
         String(decoding: UnsafeRawBufferPointer(rebasing: bytes), as: UTF8.self)
     }
 
@@ -152,10 +152,10 @@ private struct Fields {
         // Most fields are not ours: their length alone tells.
         switch name.count {
         case 4 where isName(name, "host"): hostCount += 1
-        case 5 where isName(name, "range"): request.range.add(text(value))
-        case 8 where isName(name, "if-range"): request.ifRange.add(text(value))
+        case 5 where isName(name, "range"): request.range.add(RequestReader.text(value))
+        case 8 where isName(name, "if-range"): request.ifRange.add(RequestReader.text(value))
         case 10 where isName(name, "connection"): takeConnection(value)
-        case 13 where isName(name, "if-none-match"): request.ifNoneMatch.add(text(value))
+        case 13 where isName(name, "if-none-match"): request.ifNoneMatch.add(RequestReader.text(value))
         case 14 where isName(name, "content-length"):
             if !value.elementsEqual(CollectionOfOne(UInt8(ascii: "0"))) { request.hasBody = true }
         case 17 where isName(name, "transfer-encoding"): request.hasBody = true
@@ -169,10 +169,6 @@ private struct Fields {
             if isName(option, "close") { saysClose = true }
             if isName(option, "keep-alive") { saysKeepAlive = true }
         }
-    }
-
-    private func text(_ bytes: Slice<UnsafeRawBufferPointer>) -> String {
-        String(decoding: UnsafeRawBufferPointer(rebasing: bytes), as: UTF8.self)
     }
 
     private func trimmed(_ bytes: Slice<UnsafeRawBufferPointer>) -> Slice<UnsafeRawBufferPointer> {
