@@ -83,11 +83,8 @@ extension RealClients {
                 let range = try #require(answer["range"])
                 return range == "0-0" ? 0 : (Int(range.dropFirst(2)) ?? -2) + 1
             }
-            let data = registry.stack.origins[0].log.replacingOccurrences(
-                of: "/log/origin-1.log", with: "/origin-1/data")
-            let occupied = occupiedBytes(below: data)
-            try await waitUntil("the origin has written a part", within: .seconds(30)) {
-                occupiedBytes(below: data) - occupied >= 160 << 20
+            try await waitUntil("a part is durable, and the upload goes on", within: .seconds(30)) {
+                try await durableBytes(registry) >= 64 << 20
             }
             try await ObservedProcess(registry.stack.originPid).killNow()
             #expect(try await patch.result().status != 0)
