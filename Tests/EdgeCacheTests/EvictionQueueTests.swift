@@ -45,6 +45,18 @@ struct EvictionQueueTests {
         #expect(queue.hasRoom(forBytes: 970) && !queue.hasRoom(forBytes: 971))
     }
 
+    @Test("room that is reserved is taken: by eviction, and for whoever comes next, until it is given back")
+    func reservations() throws {
+        var queue = try queue([1, 2, 3])
+        #expect(queue.reserve(bytes: 600) && !queue.reserve(bytes: 371))
+        #expect(queue.reserve(bytes: 370) && queue.occupiedBytes == 1000 && queue.usedBytes == 30)
+        #expect(evict(&queue, downTo: 990).count == 1)
+        queue.release(bytes: 600)
+        #expect(queue.reserve(bytes: 610) && !queue.reserve(bytes: 1))
+        #expect(evict(&queue, downTo: 0).count == 2)
+        #expect(queue.usedBytes == 0)
+    }
+
     @Test("what was wanted once goes in the order in which it came, and makes room for as much as is asked")
     func smallInOrder() throws {
         var queue = try queue(1...5)

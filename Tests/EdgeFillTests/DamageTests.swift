@@ -114,6 +114,29 @@ struct DamageTests {
         #expect(try await fixture.get(range) == Array(large.bytes[Int(range.lowerBound)..<Int(range.upperBound)]))
     }
 
+    @Test("a blob that passed a full disk is on it once there is room, although its readers never leave")
+    func roomAgain() async throws {
+        let parent = try LoopbackParent(blob.bytes)
+        let fixture = try FillFixture(blob, parents: [parent], bytesMax: blob.sizeBytes)
+        let other = TestBlob(byteCount: 1 << 20)
+        let inTheWay = try fixture.cache.create(other.digest, sizeBytes: other.sizeBytes, pieces: other.pieces)
+        _ = try other.bytes.withUnsafeBytes { try fixture.cache.store(inTheWay, piece: 0, bytes: $0) }
+        let reader = fixture.reader()
+        defer { reader.close() }
+        #expect(try await reader.read(0..<blob.sizeBytes) == blob.bytes)
+        fixture.clock.offerToDisk()
+        #expect(try await fixture.get() == blob.bytes)
+        #expect(fixture.counter("depot_edge_passed_through_pieces_total") > 0)
+        #expect(!FileManager.default.fileExists(atPath: fixture.completePath))
+        fixture.cache.release(inTheWay)
+        for _ in 0..<1000 where !FileManager.default.fileExists(atPath: fixture.completePath) {
+            fixture.clock.offerToDisk()
+            #expect(try await fixture.get() == blob.bytes)
+        }
+        #expect(FileManager.default.fileExists(atPath: fixture.completePath))
+        #expect(parent.sentBytes <= 2 * Int(blob.sizeBytes))
+    }
+
     @Test(
         "a disk that takes nothing at all passes blobs through, and a lying parent still cannot",
         .enabled(if: getuid() == 0))

@@ -88,12 +88,18 @@ final class ScriptedDirectory: ParentDirectory {
 /// Pauses that end when the test says so: the short ones before another try at once, the grace of an idle fill by hand.
 final class ManualTiming: Sendable {
     private let waiting = Mutex<[@Sendable () -> Void]>([])
+    private let waitingForDisk = Mutex<[@Sendable () -> Void]>([])
 
     var timing: FillTiming {
         var timing = FillTiming()
         timing.grace = .seconds(3600)
+        timing.diskPause = .seconds(7200)
         timing.after = { [self] duration, body in
-            if duration >= .seconds(3600) { waiting.withLock { $0.append(body) } } else { body() }
+            switch duration {
+            case .seconds(3600): waiting.withLock { $0.append(body) }
+            case .seconds(7200): waitingForDisk.withLock { $0.append(body) }
+            default: body()
+            }
         }
         return timing
     }
@@ -108,6 +114,15 @@ final class ManualTiming: Sendable {
             guard !bodies.isEmpty else { return }
             for body in bodies { body() }
         }
+    }
+
+    /// Offers to the disk once more what it did not take.
+    func offerToDisk() {
+        let bodies = waitingForDisk.withLock { waiting in
+            defer { waiting = [] }
+            return waiting
+        }
+        for body in bodies { body() }
     }
 
     /// Idle fills that wait for readers.

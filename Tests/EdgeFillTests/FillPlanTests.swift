@@ -373,6 +373,25 @@ struct FillPlanTests {
         #expect(plan.wants(1, piece: 0, end: 100).0 == .here)
         #expect(plan.wants(1, piece: 1, end: 100).0 == .held)
     }
+
+    @Test("a disk that takes pieces again takes all that is held, and read-ahead goes on")
+    func diskIsBack() {
+        let plan = plan(pieces: 16, isDirect: true)
+        _ = plan.wants(1, piece: 0, end: 16)
+        for piece in 0..<2 {
+            plan.arrived(piece, in: 0)
+            _ = plan.passedThrough(piece)
+        }
+        var present = PieceSet(pieceCount: 16)
+        present.insert(0)
+        #expect(plan.diskIsBack(present: present) == [.drop([0])])
+        #expect(plan.isDirect, "one is still in memory only")
+        present.insert(1)
+        #expect(plan.diskIsBack(present: present) == [.drop([1])])
+        #expect(!plan.isDirect)
+        #expect(plan.wants(1, piece: 1, end: 16).0 == .here)
+        #expect(plan.wants(1, piece: 2, end: 16).1 == [fetch(1, 4..<8)])
+    }
 }
 
 /// A reference to a plan, so that an expectation may change it.
@@ -404,6 +423,7 @@ private final class PlanUnderTest {
     func arrived(_ piece: Int, in id: Int) { plan.arrived(piece, in: id) }
     func stored(_ piece: Int) -> [FillPlan.Action] { plan.stored(piece) }
     func passedThrough(_ piece: Int) -> [FillPlan.Action] { plan.passedThrough(piece) }
+    func diskIsBack(present: PieceSet) -> [FillPlan.Action] { plan.diskIsBack(present: present) }
     func mismatched(_ piece: Int, in id: Int, parent: Int) -> [FillPlan.Action] {
         plan.mismatched(piece, in: id, parent: parent)
     }

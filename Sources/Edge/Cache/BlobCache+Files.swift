@@ -106,7 +106,10 @@ extension BlobCache {
     /// The data file has its final size and its trailer from the start, so that its size never changes and the commit is
     /// a rename.
     func make(_ name: BlobName, _ pieces: PieceList) throws(CacheError) -> CachedBlob {
-        try makeRoom(forBytes: min(name.sizeBytes, PieceList.pieceBytes))
+        // Only a look whether the first piece would have room: each piece takes its own.
+        let firstBytes = min(name.sizeBytes, PieceList.pieceBytes)
+        try takeRoom(forBytes: firstBytes)
+        defer { giveBackRoom(forBytes: firstBytes) }
         do throws(DiskError) {
             try Directory.create(paths.partialFolder(name))
             unlinkFiles(name)

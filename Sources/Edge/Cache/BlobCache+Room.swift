@@ -22,17 +22,20 @@ extension BlobCache {
         -> CachedBlob.StoreOutcome
     {
         try requireHealthyDisk()
-        try makeRoom(forBytes: Int64(bytes.count))
+        let byteCount = Int64(bytes.count)
+        try takeRoom(forBytes: byteCount)
         let outcome: CachedBlob.StoreOutcome
         do throws(CacheError) {
             outcome = try storeWithSecondTry(blob, piece, bytes)
         } catch {
+            giveBackRoom(forBytes: byteCount)
             failedToWrite(error)
             throw error
         }
         if outcome == .stored || outcome == .storedLast { health.withLock { $0.wrote() } }
         let isHigh = table.withLock { table in
             table.grew(blob)
+            table.giveBackRoom(bytes: byteCount)
             return table.queue.usedBytes > table.queue.highBytes && table.queue.hasCandidates
         }
         if isHigh { startTrimming() }
@@ -47,7 +50,7 @@ extension BlobCache {
             return try blob.store(piece: piece, bytes: bytes)
         } catch {
             // Somebody else filled the disk. One try with what can be freed; the next error is the answer.
-            guard error.kind == .outOfSpace, evict(missingBytes: Self.emergencyBytes) > 0 else { throw error }
+            guard error.kind == .outOfSpace, evictToFree(Self.emergencyBytes) > 0 else { throw error }
             return try blob.store(piece: piece, bytes: bytes)
         }
     }
@@ -55,15 +58,31 @@ extension BlobCache {
     /// Freed at once when the disk turns out to be full.
     private static var emergencyBytes: Int64 { 64 << 20 }
 
-    func makeRoom(forBytes byteCount: Int64) throws(CacheError) {
+    /// Evicts until so much more has room. The room is the caller's until it gives it back, after the queue knows what
+    /// was written.
+    func takeRoom(forBytes byteCount: Int64) throws(CacheError) {
+        while !table.withLock({ $0.reserveRoom(bytes: byteCount) }) {
+            let (count, isDone) = evictSome(downTo: configuration.bytesMax - byteCount)
+            // If nothing was left to evict, others may still have made room meanwhile.
+            if isDone && count == 0 && !table.withLock({ $0.queue.hasRoom(forBytes: byteCount) }) {
+                throw CacheError(kind: .outOfSpace, message: "every blob in the cache is in use")
+            }
+        }
+        do throws(CacheError) {
+            try makeFileSystemRoom(forBytes: byteCount)
+        } catch {
+            giveBackRoom(forBytes: byteCount)
+            throw error
+        }
+    }
+
+    func giveBackRoom(forBytes byteCount: Int64) { table.withLock { $0.giveBackRoom(bytes: byteCount) } }
+
+    private func makeFileSystemRoom(forBytes byteCount: Int64) throws(CacheError) {
         // If the file system cannot tell, the write itself will.
         let available = (try? Directory.freeBytes(configuration.directory))?.available ?? .max
         let missing = max(0, configuration.reserveBytes + byteCount - available)
-        let evictedCount = evict(incomingBytes: byteCount, missingBytes: missing)
-        guard table.withLock({ $0.queue.hasRoom(forBytes: byteCount) }) else {
-            throw CacheError(kind: .outOfSpace, message: "every blob in the cache is in use")
-        }
-        guard missing == 0 || evictedCount > 0 else {
+        guard missing == 0 || evictToFree(missing) > 0 else {
             throw CacheError(
                 kind: .outOfSpace,
                 message:
@@ -72,14 +91,16 @@ extension BlobCache {
         }
     }
 
-    /// Evicts until this much more has room within the maximum, and this much is freed in any case. Blocks.
+    /// Evicts so many bytes, or all that can go. Blocks.
+    /// - Returns: How many blobs went.
+    private func evictToFree(_ byteCount: Int64) -> Int {
+        evict(downTo: table.withLock { $0.queue.occupiedBytes } - byteCount)
+    }
+
+    /// Blocks.
     /// - Returns: How many blobs went.
     @discardableResult
-    func evict(incomingBytes: Int64 = 0, missingBytes: Int64 = 0) -> Int {
-        let targetBytes = table.withLock { table in
-            let limitBytes = max(0, table.queue.bytesMax - incomingBytes)
-            return missingBytes > 0 ? min(limitBytes, table.queue.usedBytes - missingBytes) : limitBytes
-        }
+    func evict(downTo targetBytes: Int64) -> Int {
         var evictedCount = 0
         while true {
             let (count, isDone) = evictSome(downTo: targetBytes)

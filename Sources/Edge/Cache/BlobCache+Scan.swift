@@ -48,7 +48,7 @@ extension BlobCache {
         }
         await restoreHints()
         // The maximum may be lower than it was.
-        _ = try? await pool.run { [self] in evict() }
+        _ = try? await pool.run { [self] in evict(downTo: configuration.bytesMax) }
         publishGauges()
         environment.logger.info(
             "the cache's index is complete",

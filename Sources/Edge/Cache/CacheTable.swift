@@ -178,6 +178,12 @@ struct CacheTable: Sendable {
         queue.setStored(open.handle, bytes: blob.storedBytes)
     }
 
+    // MARK: Room
+
+    /// See `EvictionQueue.reserve`.
+    mutating func reserveRoom(bytes: Int64) -> Bool { queue.reserve(bytes: bytes) }
+    mutating func giveBackRoom(bytes: Int64) { queue.release(bytes: bytes) }
+
     // MARK: Removing
 
     /// The blob's file is damaged. Who uses it goes on until it notices.

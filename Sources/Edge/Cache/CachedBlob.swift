@@ -123,9 +123,13 @@ package final class CachedBlob: Sendable {
     /// The pieces on disk, checked or not.
     package var present: PieceSet { state.withLock { $0.marks.present } }
 
-    /// Bytes of the pieces on disk, as if the last one were whole too.
+    /// Bytes of the pieces on disk.
     var storedBytes: Int64 {
-        min(sizeBytes, Int64(state.withLock { $0.marks.present.count }) * PieceList.pieceBytes)
+        let (count, hasLast) = state.withLock { state in
+            (Int64(state.marks.present.count), state.marks.present.contains(pieces.count - 1))
+        }
+        let missingOfLast = hasLast ? Int64(pieces.count) * PieceList.pieceBytes - sizeBytes : 0
+        return count * PieceList.pieceBytes - missingOfLast
     }
 
     /// Uses since the last call; see `UseCount`.

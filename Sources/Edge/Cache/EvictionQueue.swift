@@ -76,6 +76,8 @@ package struct EvictionQueue: Sendable {
     package let bytesMax: Int64
     /// Bytes of all blobs on disk.
     package private(set) var usedBytes: Int64 = 0
+    /// Bytes on their way to the disk, which have room.
+    private var reservedBytes: Int64 = 0
     private var index = BlobIndex()
     /// By `BlobIndex.Segment`; the first stays empty.
     private var lines = Array(repeating: Line(), count: 4)
@@ -181,8 +183,22 @@ package struct EvictionQueue: Sendable {
 
     // MARK: Going
 
+    /// What is on disk, and what has room reserved.
+    package var occupiedBytes: Int64 { usedBytes + reservedBytes }
+
     /// Whether this much more would stay within the maximum.
-    package func hasRoom(forBytes count: Int64) -> Bool { usedBytes <= bytesMax - count }
+    package func hasRoom(forBytes count: Int64) -> Bool { occupiedBytes <= bytesMax - count }
+
+    /// Keeps room for bytes that are about to be written, so that many writers at once stay within the maximum together.
+    /// Whoever gets it gives it back by `release`, after `setStored`.
+    /// - Returns: Whether there is room.
+    package mutating func reserve(bytes count: Int64) -> Bool {
+        guard hasRoom(forBytes: count) else { return false }
+        reservedBytes += count
+        return true
+    }
+
+    package mutating func release(bytes count: Int64) { reservedBytes -= count }
 
     /// Whether anything could go.
     package var hasCandidates: Bool { lines.contains { $0.hasCandidates } }
@@ -190,12 +206,12 @@ package struct EvictionQueue: Sendable {
     /// Forgets blobs that have to go and names them.
     ///
     /// - Parameters:
-    ///   - targetBytes: What is to stay on disk at most.
+    ///   - targetBytes: What is to stay at most, of what is on disk and of what has room reserved.
     ///   - stepCountMax: Entries to look at in this call, most of which may be spared, for requests wait meanwhile.
     package mutating func evict(downTo targetBytes: Int64, stepCountMax: Int = 256) -> Eviction {
         var eviction = Eviction()
         for _ in 0..<stepCountMax {
-            guard usedBytes > targetBytes, let segment = nextSegment else {
+            guard occupiedBytes > targetBytes, let segment = nextSegment else {
                 eviction.isDone = true
                 break
             }

@@ -44,12 +44,9 @@ final class Fill: Sendable {
         /// Moves when the fill becomes idle: a timer that finds it moved waits once more.
         var idleCount = 0
         var hasTimer = false
-        /// Pieces that went past the disk since it was last tried.
-        var passedCount = 0
+        /// Whether what passes through is offered to the disk again after a while.
+        var isOfferingToDisk = false
     }
-
-    /// Pieces that pass through before the disk is tried again.
-    private static let passedCountMax = 16
 
     let name: BlobName
     private let engine: FillEngine
@@ -167,19 +164,17 @@ final class Fill: Sendable {
 
     /// Disk pool.
     private func store(_ piece: Int, in fetch: ChunkFetch, _ bytes: UnsafeRawBufferPointer) {
-        let (list, triesDisk) = state.withLock { state in
-            (state.list, !state.plan.isDirect || state.passedCount >= Self.passedCountMax)
-        }
-        if triesDisk, let blob = fileToStore(list) {
+        let (list, file) = state.withLock { state in (state.list, state.plan.isDirect ? nil : state.blob) }
+        if let file {
             do throws(CacheError) {
-                switch try engine.cache.store(blob, piece: piece, bytes: bytes) {
-                case .stored: stored(piece, in: blob)
+                switch try engine.cache.store(file, piece: piece, bytes: bytes) {
+                case .stored: decide { $0.stored(piece) }
                 case .storedLast:
-                    stored(piece, in: blob)
+                    decide { $0.stored(piece) }
                     // Not before the readers are woken: the sync takes its time.
-                    engine.cache.commit(blob)
+                    engine.cache.commit(file)
                 case .mismatch: mismatched(piece, in: fetch)
-                case .lost: lost(blob)
+                case .lost: lost(file)
                 }
                 return
             } catch {
@@ -197,35 +192,9 @@ final class Fill: Sendable {
         perform(
             state.withLock { state in
                 state.held[piece] = copy
-                state.passedCount += 1
                 return state.plan.passedThrough(piece)
             })
-    }
-
-    /// Disk pool. The blob's file; where there is none, since the disk took no blob, one more try to make it.
-    private func fileToStore(_ list: PieceList?) -> CachedBlob? {
-        let (blob, isDue) = state.withLock { state in
-            defer { state.passedCount = 0 }
-            return (state.blob, state.passedCount >= Self.passedCountMax)
-        }
-        guard blob == nil, isDue, mayCreate, let list else { return blob }
-        guard let created = try? engine.cache.create(name.digest, sizeBytes: name.sizeBytes, pieces: list) else {
-            return nil
-        }
-        let (file, surplus): (CachedBlob, CachedBlob?) = state.withLock { state in
-            if let other = state.blob { return (other, created) }
-            state.blob = created
-            return (created, nil)
-        }
-        if let surplus { engine.cache.release(surplus) }
-        return file
-    }
-
-    private func stored(_ piece: Int, in blob: CachedBlob) {
-        decide { plan in
-            let back = plan.isDirect ? plan.diskIsBack(present: blob.present) : []
-            return back + plan.stored(piece)
-        }
+        offerToDiskLater()
     }
 
     private func mismatched(_ piece: Int, in fetch: ChunkFetch) {
@@ -336,6 +305,69 @@ final class Fill: Sendable {
             }
             if isOver { engine.ended(self) } else if isIdleAgain { waitForReaders() }
         }
+    }
+
+    // MARK: A disk that takes nothing
+
+    /// One timer at a time.
+    private func offerToDiskLater() {
+        let isFirst = state.withLock { state in
+            defer { state.isOfferingToDisk = true }
+            return !state.isOfferingToDisk
+        }
+        if isFirst { waitForDisk() }
+    }
+
+    private func waitForDisk() {
+        engine.timing.after(engine.timing.diskPause) { [self] in
+            let isWanted = state.withLock { state in
+                state.isOfferingToDisk = !state.hasEnded && state.plan.isDirect
+                return state.isOfferingToDisk
+            }
+            guard isWanted else { return }
+            do throws(BlockingError) {
+                try engine.pool.submit { [self] in
+                    offerToDisk()
+                    waitForDisk()
+                }
+            } catch {
+                waitForDisk()
+            }
+        }
+    }
+
+    /// Disk pool. Puts what is held in memory into the file, which is made if there is none, since somebody may have made
+    /// room meanwhile.
+    private func offerToDisk() {
+        guard let file = fileToFill() else { return }
+        for (piece, bytes) in state.withLock({ $0.held }) {
+            let outcome = bytes.withUnsafeBytes { try? engine.cache.store(file, piece: piece, bytes: $0) }
+            switch outcome {
+            case .stored, .storedLast: break
+            case .lost:
+                lost(file)
+                return
+            case .mismatch, nil: return
+            }
+        }
+        decide { $0.diskIsBack(present: file.present) }
+        // The last piece may have come at an earlier offer that failed later on.
+        if file.present.isFull { engine.cache.commit(file) }
+    }
+
+    private func fileToFill() -> CachedBlob? {
+        let (file, list) = state.withLock { ($0.blob, $0.list) }
+        guard file == nil, mayCreate, let list else { return file }
+        guard let created = try? engine.cache.create(name.digest, sizeBytes: name.sizeBytes, pieces: list) else {
+            return nil
+        }
+        // Whoever asked for parents meanwhile may have made it, too.
+        let isFirst = state.withLock { state in
+            defer { state.blob = state.blob ?? created }
+            return state.blob == nil
+        }
+        if !isFirst { engine.cache.release(created) }
+        return blob
     }
 
     // MARK: Parents

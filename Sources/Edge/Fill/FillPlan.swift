@@ -8,8 +8,9 @@ package import EdgeCache
 /// What a reader waits for comes first; then read-ahead that follows live readers, at most as many chunks past each as
 /// there may be fetches, and never past what it asked for. One fetch fewer than allowed reads ahead, so that a new reader
 /// never waits for speculation alone. How many there may be follows the readers: one more for each that ends while
-/// somebody waits, one fewer for each that ends while nobody does. A piece in flight, or on its way to the disk, is never fetched twice. A run ends at the end of its
-/// chunk, and starts where the first missing piece is: that is how a broken fetch resumes.
+/// somebody waits, one fewer for each that ends while nobody does. A piece in flight, or on its way to the disk, is never
+/// fetched twice. A run ends at the end of its chunk, and starts where the first missing piece is: that is how a broken
+/// fetch resumes.
 package struct FillPlan: Sendable {
     package typealias ReaderID = UInt64
     package typealias FetchID = Int
@@ -229,12 +230,15 @@ package struct FillPlan: Sendable {
         return wake { $0.waitsFor == piece } + shed() + schedule()
     }
 
-    /// A piece that could not be put on disk a while ago could be now.
-    /// - Parameter present: What is on disk, if the file was made only now.
-    package mutating func diskIsBack(present: PieceSet? = nil) -> [Action] {
-        isDirect = false
-        if let present { self.present = present }
-        return schedule()
+    /// All that was held in memory a moment ago could be put on disk. What has passed through since then is still to be.
+    /// - Parameter present: What is on disk now.
+    package mutating func diskIsBack(present: PieceSet) -> [Action] {
+        self.present = present
+        let stored = held.map(\.piece).filter { present.contains($0) }
+        held.removeAll { present.contains($0.piece) }
+        isDirect = !held.isEmpty
+        let woken = wake { $0.waitsFor.map { present.contains($0) } ?? false }
+        return (stored.isEmpty ? [] : [.drop(stored)]) + woken + schedule()
     }
 
     /// The piece was dropped unhashed, since this edge has no room for the work.

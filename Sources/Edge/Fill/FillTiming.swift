@@ -4,6 +4,8 @@
 package struct FillTiming: Sendable {
     /// A fill that nobody reads stays this long, with its parents: clients that fetch in chunks come right back.
     package var grace: Duration = .seconds(2)
+    /// While the disk takes nothing, what passes through is offered to it again this often.
+    package var diskPause: Duration = .seconds(1)
     /// Calls the closure once, after the duration, from any thread.
     package var after: @Sendable (Duration, @escaping @Sendable () -> Void) -> Void = { duration, body in
         Task {
