@@ -59,7 +59,8 @@ final class Clients: Sendable {
         docker = try await Docker(scratch, configuration: scratch.path("auth"))
         do {
             containerd = try await Containerd(
-                scratch, user: "x-token:\(description.token)", authority: authority)
+                scratch, user: "x-token:\(description.token)",
+                secure: authority.map { (description.registryHost, $0) })
         } catch {
             await docker.stop()
             throw error

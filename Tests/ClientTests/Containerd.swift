@@ -12,11 +12,18 @@ final class Containerd: Client {
 
     /// - Parameters:
     ///   - user: `name:password` at the registry.
-    ///   - authority: PEM file of the authority to trust; `nil` for plain HTTP.
-    init(_ scratch: ScratchDirectory, user: String, authority: String? = nil) async throws {
+    ///   - secure: A registry that speaks https, and the PEM file of the authority to trust; `nil` for plain HTTP.
+    init(
+        _ scratch: ScratchDirectory, user: String, secure: (registry: String, authority: String)? = nil
+    ) async throws {
         let home = try scratch.folder("containerd")
         socket = home + "/socket"
-        remote = (authority.map { ["--tlscacert", $0] } ?? ["--plain-http"]) + ["--user", user]
+        if let secure {
+            let hosts = try Self.hosts(below: scratch, "hosts", secure.registry, trusting: secure.authority)
+            remote = ["--hosts-dir", hosts, "--user", user]
+        } else {
+            remote = ["--plain-http", "--user", user]
+        }
         // Isolated: a pull into a new namespace fetches everything, whatever other namespaces hold.
         let configuration = """
             version = 2
@@ -74,11 +81,27 @@ final class Containerd: Client {
     }
 
     /// A pull that trusts another authority.
-    func fetchCommand(_ reference: String, trusting authority: String) throws -> [String] {
-        [
-            "ctr", "--address", socket, "--namespace", "stranger", "content", "fetch", "--tlscacert", authority,
-            reference,
+    func fetchCommand(
+        _ reference: String, from registry: String, trusting authority: String, _ scratch: ScratchDirectory
+    ) throws -> [String] {
+        let hosts = try Self.hosts(below: scratch, "stranger-hosts", registry, trusting: authority)
+        return [
+            "ctr", "--address", socket, "--namespace", "stranger", "content", "fetch", "--hosts-dir", hosts, reference,
         ]
+    }
+
+    /// On the loopback `ctr` speaks plain HTTP, unless a file of its own tells it otherwise.
+    private static func hosts(
+        below scratch: ScratchDirectory, _ name: String, _ registry: String, trusting authority: String
+    ) throws -> String {
+        let folder = try scratch.folder("\(name)/\(registry)")
+        let text = """
+            server = "https://\(registry)"
+            [host."https://\(registry)"]
+              ca = "\(authority)"
+            """
+        try Data(text.utf8).write(to: URL(filePath: folder + "/hosts.toml"))
+        return scratch.path(name)
     }
 
     private func pullArguments(_ reference: String) -> [String] {

@@ -159,7 +159,7 @@ final class FillFixture: Sendable {
         source = BlobSource(
             cache: cache, fetcher: fetcher, parents: origin, pool: pool, metrics: metrics,
             logger: Logger(label: "test"),
-            allowsPlainHTTP: true, timing: clock.timing)
+            timing: clock.timing)
         origin.script.withLock { script in
             script.urls = parents.map(\.url)
             script.list = blob.pieces

@@ -166,9 +166,6 @@ package final class EdgeControlService: Sendable {
         }
     }
 
-    /// Whether bytes may be fetched over plain http: where the operator allows it, and on the loopback.
-    package var allowsPlainHTTP: Bool { configuration.allowsPlainHTTP || joined.isPlainHTTP }
-
     /// Origins with an open control connection.
     package var connectedOriginCount: Int { state.withLock { $0.connected.count } }
 

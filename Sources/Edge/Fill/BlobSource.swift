@@ -27,13 +27,12 @@ package final class BlobSource: Sendable {
         pool: BlockingPool,
         metrics: Metrics,
         logger: Logger,
-        allowsPlainHTTP: Bool = false,
         limits: FillPlan.Limits = FillPlan.Limits(),
         timing: FillTiming = FillTiming()
     ) {
         engine = FillEngine(
             cache: cache, fetcher: fetcher, parents: parents, pool: pool, metrics: FillMetrics(metrics), logger: logger,
-            allowsPlainHTTP: allowsPlainHTTP, limits: limits, timing: timing,
+            limits: limits, timing: timing,
             storeGate: StoreGate(insideCountMax: Self.storingPiecesMax),
             fetchGate: FetchGate(runningCountMax: Self.fetchCountMax))
     }
@@ -57,7 +56,6 @@ final class FillEngine: Sendable {
     let pool: BlockingPool
     let metrics: FillMetrics
     let logger: Logger
-    let allowsPlainHTTP: Bool
     let limits: FillPlan.Limits
     let timing: FillTiming
     let storeGate: StoreGate
@@ -72,7 +70,6 @@ final class FillEngine: Sendable {
         pool: BlockingPool,
         metrics: FillMetrics,
         logger: Logger,
-        allowsPlainHTTP: Bool,
         limits: FillPlan.Limits,
         timing: FillTiming,
         storeGate: StoreGate,
@@ -84,7 +81,6 @@ final class FillEngine: Sendable {
         self.pool = pool
         self.metrics = metrics
         self.logger = logger
-        self.allowsPlainHTTP = allowsPlainHTTP
         self.limits = limits
         self.timing = timing
         self.storeGate = storeGate

@@ -60,11 +60,12 @@ final class ChunkFetch: FetchHandler {
     }
 
     /// Starts the request, unless it was cancelled while it waited. Never blocks.
-    func start(with fetcher: Fetcher, allowsPlainHTTP: Bool) {
+    func start(with fetcher: Fetcher) {
         let range = range
         let request = FetchRequest(
             .get, url, range: range, bodyBytesMax: Int64(range.count), lowSpeed: .parent,
-            allowPlainHTTP: allowsPlainHTTP)
+            // Whoever named the parent has judged that.
+            allowPlainHTTP: true)
         guard !control.withLock({ $0.isCancelled }) else { return fill.ended(self, nil) }
         do throws(FetchError) {
             let handle = try fetcher.start(request, handler: self)

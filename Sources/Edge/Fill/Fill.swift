@@ -272,7 +272,7 @@ final class Fill: Sendable {
         let start: @Sendable () -> Void = { [engine] in
             engine.fetchGate.run {
                 engine.metrics.fetches.add(1)
-                fetch.start(with: engine.fetcher, allowsPlainHTTP: engine.allowsPlainHTTP)
+                fetch.start(with: engine.fetcher)
             }
         }
         if attempt == 0 { start() } else { engine.timing.after(engine.timing.pause(beforeAttempt: attempt), start) }

@@ -71,8 +71,7 @@ struct EdgeNode: Service {
             },
             metrics: metrics, logger: logger)
         source = BlobSource(
-            cache: cache, fetcher: fetcher, parents: control, pool: pool, metrics: metrics, logger: logger,
-            allowsPlainHTTP: control.allowsPlainHTTP)
+            cache: cache, fetcher: fetcher, parents: control, pool: pool, metrics: metrics, logger: logger)
         certificate = try settings.tls.map { files in
             try ServerCertificate(certificatePath: files.certificateFile, keyPath: files.keyFile)
         }

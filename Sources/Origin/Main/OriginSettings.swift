@@ -99,13 +99,13 @@ struct OriginSettings: Sendable {
     /// Bytes to leave free: as set, or a twentieth of the file system, at most 20 GiB.
     func reserveBytes(totalBytes: Int64) -> Int64 { diskReserveBytes?.bytes ?? min(totalBytes / 20, 20 << 30) }
 
-    /// Where edges reach this origin once it is bound to `port`: as set, or the listener's address; a wildcard address
-    /// is no place to call, so then where clients call, or this machine.
+    /// Where edges reach this origin once it is bound to `port`: as set, or the listener's address. Where that is no place
+    /// to call, since it is a wildcard or speaks plain HTTP behind whoever speaks https for it: where clients call.
     func ownURL(port: Int) -> BaseURL {
         if let originURL { return originURL }
         let scheme = tls == nil ? "http" : "https"
         let isWildcard = ["0.0.0.0", "::", "*"].contains(listen.host)
-        if isWildcard, let externalURL { return externalURL }
+        if let externalURL, isWildcard || tls == nil && externalURL.scheme == "https" { return externalURL }
         let address = HostPort(host: isWildcard ? "127.0.0.1" : listen.host, port: port)
         guard let url = BaseURL("\(scheme)://\(address)") else {
             preconditionFailure("HOST:PORT of a bound listener makes a base URL")
