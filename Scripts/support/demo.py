@@ -78,8 +78,10 @@ Ctrl-C stops everything.""", flush=True)
 
     def _pull(self, title):
         before = Traffic(self.stack)
-        with tempfile.TemporaryDirectory(prefix="podman-", dir=self.folder, ignore_cleanup_errors=True) as storage:
-            seconds = _timed("podman", "--root", f"{storage}/root", "--runroot", f"{storage}/run", "pull", "--quiet",
+        # podman takes no runroot of more than 50 characters.
+        with (tempfile.TemporaryDirectory(prefix="podman-", dir=self.folder, ignore_cleanup_errors=True) as storage,
+              tempfile.TemporaryDirectory(prefix="podman-", dir="/tmp", ignore_cleanup_errors=True) as run):
+            seconds = _timed("podman", "--root", f"{storage}/root", "--runroot", run, "pull", "--quiet",
                              "--authfile", self.folder / "auth.json", "--tls-verify=false", self.image)
         traffic = Traffic(self.stack).since(before)
         print(f"\n{title}, with podman: {seconds:.1f} s, unpacking included")

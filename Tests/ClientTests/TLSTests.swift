@@ -40,7 +40,10 @@ extension RealClients {
             let command: [String] =
                 switch client {
                 case .podman:
-                    ["podman", "--root", scratch.path("root"), "--runroot", scratch.path("run"), "pull", reference]
+                    [
+                        "podman", "--root", scratch.path("root"), "--runroot", scratch.path("run"), "--storage-driver",
+                        "vfs", "pull", reference,
+                    ]
                 case .skopeo: ["skopeo", "inspect", "--authfile", clients.authFile, "docker://\(reference)"]
                 default:
                     try clients.containerd.fetchCommand(

@@ -111,7 +111,8 @@ extension BlobCache {
         try takeRoom(forBytes: firstBytes)
         defer { giveBackRoom(forBytes: firstBytes) }
         do throws(DiskError) {
-            try Directory.create(paths.partialFolder(name))
+            // A reader waits, and a partial blob may be gone after a power cut.
+            try Directory.create(paths.partialFolder(name), isDurable: false)
             unlinkFiles(name)
             let file = try File.open(paths.dataFile(name), .createExclusive)
             let map = try File.open(paths.mapFile(name), .createExclusive)

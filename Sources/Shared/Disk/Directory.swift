@@ -8,10 +8,14 @@ package enum Directory {
     /// Makes the directory and its missing parents, and syncs the parent of each one made, so that the names survive a
     /// power cut. A directory that is there already is left as it is.
     ///
-    /// - Parameter permissions: Of the directories made; the umask is taken away from them.
+    /// - Parameters:
+    ///   - permissions: Of the directories made; the umask is taken away from them.
+    ///   - isDurable: `false` for what may be gone after a power cut: nothing is synced.
     /// - Returns: Whether the directory was made by this call.
     @discardableResult
-    package static func create(_ path: String, permissions: UInt16 = 0o750) throws(DiskError) -> Bool {
+    package static func create(
+        _ path: String, permissions: UInt16 = 0o750, isDurable: Bool = true
+    ) throws(DiskError) -> Bool {
         do throws(DiskError) {
             try system(.mkdir, path) { mkdir(path, mode_t(permissions)) }
         } catch {
@@ -20,12 +24,12 @@ package enum Directory {
                 guard try FileStatus.of(path)?.isDirectory == true else { throw error }
                 return false
             case ENOENT where parent(of: path) != path:
-                try create(parent(of: path), permissions: permissions)
-                return try create(path, permissions: permissions)
+                try create(parent(of: path), permissions: permissions, isDurable: isDurable)
+                return try create(path, permissions: permissions, isDurable: isDurable)
             default: throw error
             }
         }
-        try sync(parent(of: path))
+        if isDurable { try sync(parent(of: path)) }
         return true
     }
 
