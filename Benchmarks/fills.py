@@ -25,8 +25,17 @@ def p5(bench):
     def peer(index):
         result = bench.sink(nginx.host, nginx.cache_port, 1, ["/" + names[index]], requests=1)
         return result["seconds"], result["bytes"]
+    def recycle_memory():
+        """A virtual machine may give free memory back to its host, and then pays 1.5 s for each GiB that it touches
+        anew. What a file had that goes now is taken first, by either side."""
+        file = bench.work / "ballast"
+        with open(file, "wb", buffering=0) as ballast:
+            for _ in range(bench.large * 5 // 4 // MIB):
+                ballast.write(bytes(MIB))
+        file.unlink()
     row = Row(f"P5 cold {bench.arguments.size_mib} MiB through an edge", "s", "≤ 0.8", lower_is_better=True)
-    return [bench.pairs(row, ours, peer, [system.edge["pid"], system.origin_pid], nginx.pids())]
+    return [bench.pairs(row, ours, peer, [system.edge["pid"], system.origin_pid], nginx.pids(), recycle_memory,
+                        recycle_memory)]
 
 
 @contextlib.contextmanager
