@@ -26,6 +26,13 @@ class Cached:
         """The file with the bytes, or None."""
         return next((path for path in (self.complete, self.data) if path.exists()), None)
 
+    def open(self):
+        """A descriptor of the file with the bytes, or None. Where it is looked for is the order in which it moves on."""
+        for path in (self.data, self.complete):
+            with contextlib.suppress(FileNotFoundError):
+                return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        return None
+
     @property
     def is_complete(self):
         return self.complete.exists()
@@ -83,9 +90,8 @@ class Damage:
 
         Returns whether there was a file to change. Throws: `Failure` if it is as right as it was.
         """
-        try:
-            descriptor = os.open(self._cached.path or "", os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
+        descriptor = self._cached.open()
+        if descriptor is None:
             return False
         try:
             getattr(self, "_" + self.kind.replace(" ", "_"))(descriptor)
