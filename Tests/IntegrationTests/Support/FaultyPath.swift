@@ -61,13 +61,7 @@ final class FaultyPath: OriginProxy, @unchecked Sendable {
     /// Listens at once.
     init() throws {
         listener = try LoopbackListener()
-        listener.start { [weak self] client in
-            guard let self else {
-                Glibc.close(client)
-                return
-            }
-            join(client)
-        }
+        listener.start(for: self) { $0.join($1) }
     }
 
     var url: String { "http://\(listener.endpoint.authority)" }

@@ -50,11 +50,15 @@ final class LoopbackListener: Sendable {
 
     deinit { close() }
 
-    /// - Parameter take: Gets each connection, and closes it. On the listener's thread.
-    func start(_ take: @escaping @Sendable (Int32) -> Void) {
+    /// - Parameter take: Gets each connection for as long as the owner lives, and closes it. On the listener's thread.
+    func start<Owner: AnyObject & Sendable>(
+        for owner: Owner, _ take: @escaping @Sendable (Owner, Int32) -> Void
+    ) {
         let socket = socket
-        Thread.detachNewThread {
-            while let client = socket.acceptNext() { take(client) }
+        Thread.detachNewThread { [weak owner] in
+            while let client = socket.acceptNext() {
+                if let owner { take(owner, client) } else { Glibc.close(client) }
+            }
             socket.close()
         }
     }

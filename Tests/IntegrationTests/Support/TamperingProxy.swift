@@ -22,13 +22,7 @@ final class TamperingProxy: OriginProxy {
     /// Listens at once; connections that come before `forward(to:)` are closed.
     init() throws {
         listener = try LoopbackListener()
-        listener.start { [weak self] client in
-            guard let self else {
-                Glibc.close(client)
-                return
-            }
-            join(client)
-        }
+        listener.start(for: self) { $0.join($1) }
     }
 
     /// Takes no more connections; those that are open go on until either side ends them.
