@@ -54,27 +54,33 @@ static inline bool depot_curl_next_done(CURLM *multi, CURL **easy, CURLcode *res
 /// What the receiver says about a slab. The values are those of `FetchFlow`.
 enum { DEPOT_SINK_PROCEED = 0, DEPOT_SINK_PAUSE = 1, DEPOT_SINK_ABORT = 2 };
 
-/// Gathers the body of one transfer in a slab, and hands the slab over when the next bytes do not fit. Owned by the
-/// thread of the multi handle.
+/// Gathers the body of one transfer and hands it over: in a slab, when that is full or the caller flushes it, or in rooms
+/// of the receiver's own, each when it is full or the body is over. Owned by the thread of the multi handle.
 struct depot_curl_sink {
     unsigned char *slab;  // allocated with the first body byte, kept for the next transfer of the handle
-    size_t capacity;      // at least CURL_MAX_WRITE_SIZE
-    size_t count;
+    size_t slab_capacity;
+    unsigned char *room;  // where the next bytes go; NULL: to be asked for
+    size_t capacity;      // of the room
+    size_t count;         // of the bytes in the room
+    size_t taken;         // of the write that libcurl repeats after a pause: bytes that are in a room already
+    /// The receiver's next room, and its size; NULL: the slab.
+    unsigned char *(*next_room)(void *context, size_t *capacity);
     int (*receive)(void *context, const unsigned char *bytes, size_t count);
     void *context;
-    bool is_blocked;  // the receiver refused the slab until it says otherwise
+    bool is_blocked;  // the receiver refused what the room holds until it says otherwise
     bool is_paused;   // libcurl was told to stop reading
     bool is_aborted;
 };
 
-/// Offers what the slab holds. The slab is empty afterwards only if the answer is DEPOT_SINK_PROCEED.
+/// Offers what the room holds. The room is let go only if the answer is DEPOT_SINK_PROCEED.
 static inline int depot_curl_sink_flush(struct depot_curl_sink *sink) {
     if (sink->is_aborted) return DEPOT_SINK_ABORT;
     if (sink->is_blocked) return DEPOT_SINK_PAUSE;
     if (sink->count == 0) return DEPOT_SINK_PROCEED;
-    int flow = sink->receive(sink->context, sink->slab, sink->count);
+    int flow = sink->receive(sink->context, sink->room, sink->count);
     if (flow == DEPOT_SINK_PROCEED) {
         sink->count = 0;
+        sink->room = NULL;
     } else if (flow == DEPOT_SINK_PAUSE) {
         sink->is_blocked = true;
     } else {
@@ -83,24 +89,42 @@ static inline int depot_curl_sink_flush(struct depot_curl_sink *sink) {
     return flow;
 }
 
-/// CURLOPT_WRITEFUNCTION. Takes all of the bytes or, with CURL_WRITEFUNC_PAUSE, none; 0 ends the transfer.
+/// Whether there is a room with space left.
+static inline bool depot_curl_sink_make_room(struct depot_curl_sink *sink) {
+    sink->room = sink->next_room(sink->context, &sink->capacity);
+    if (sink->room == NULL) {
+        if (sink->slab == NULL) sink->slab = (unsigned char *)malloc(sink->slab_capacity);
+        sink->room = sink->slab;
+        sink->capacity = sink->slab_capacity;
+    }
+    return sink->room != NULL && sink->capacity > 0;
+}
+
+/// CURLOPT_WRITEFUNCTION. Takes all of the bytes or, with CURL_WRITEFUNC_PAUSE, leaves libcurl to repeat the write with
+/// the same bytes first, perhaps with more behind them; 0 ends the transfer.
 static inline size_t depot_curl_sink_write(char *bytes, size_t unit, size_t unit_count, void *context) {
     struct depot_curl_sink *sink = (struct depot_curl_sink *)context;
     size_t count = unit * unit_count;
-    if (count == 0) return 0;
-    if (sink->slab == NULL) sink->slab = (unsigned char *)malloc(sink->capacity);
-    if (sink->slab == NULL || count > sink->capacity) return 0;
-    if (count > sink->capacity - sink->count) {
-        int flow = depot_curl_sink_flush(sink);
-        if (flow == DEPOT_SINK_ABORT) return 0;
-        if (flow == DEPOT_SINK_PAUSE) {
-            sink->is_paused = true;
-            return CURL_WRITEFUNC_PAUSE;
+    size_t done = sink->taken < count ? sink->taken : count;
+    while (done < count) {
+        if (sink->room != NULL && sink->count == sink->capacity) {
+            int flow = depot_curl_sink_flush(sink);
+            if (flow == DEPOT_SINK_ABORT) return 0;
+            if (flow == DEPOT_SINK_PAUSE) {
+                sink->taken = done;
+                sink->is_paused = true;
+                return CURL_WRITEFUNC_PAUSE;
+            }
         }
+        if (sink->room == NULL && !depot_curl_sink_make_room(sink)) return 0;
+        size_t free_count = sink->capacity - sink->count;
+        size_t part = count - done < free_count ? count - done : free_count;
+        memcpy(sink->room + sink->count, bytes + done, part);
+        sink->count += part;
+        done += part;
     }
-    memcpy(sink->slab + sink->count, bytes, count);
-    sink->count += count;
-    if (sink->count == sink->capacity && depot_curl_sink_flush(sink) == DEPOT_SINK_ABORT) return 0;
+    sink->taken = 0;
+    if (sink->room != NULL && sink->count == sink->capacity && depot_curl_sink_flush(sink) == DEPOT_SINK_ABORT) return 0;
     return count;
 }
 

@@ -27,10 +27,8 @@ final class ChunkFetch: FetchHandler {
     private final class Body: @unchecked Sendable {
         // SAFETY: used in the handler's callbacks only, which come from one thread.
         var piece = 0
+        /// Where the fetcher puts the piece.
         var buffer: PieceBuffer?
-        var filledCount = 0
-        /// Bytes at the start of the next offer that were taken already.
-        var skippedCount = 0
         var failure: FillPlan.FetchFailure?
     }
 
@@ -112,40 +110,29 @@ final class ChunkFetch: FetchHandler {
         }
     }
 
-    func fetchReceivedBody(_ bytes: UnsafeRawBufferPointer) -> FetchFlow {
-        guard !control.withLock({ $0.isCancelled }) else { return .abort }
-        // What was taken before a pause is offered again.
-        var rest = UnsafeRawBufferPointer(rebasing: bytes.dropFirst(body.skippedCount))
-        let freshCount = rest.count
-        while !rest.isEmpty {
-            guard body.piece < pieces.upperBound else {
-                body.failure = .lied
-                return .abort
-            }
-            let missingCount = list.range(of: body.piece).count - body.filledCount
-            if rest.count >= missingCount && !fill.enterStore(orNotify: { [self] in resume() }) {
-                body.skippedCount = bytes.count - rest.count
-                fill.received(freshCount - rest.count, from: self)
-                return .pause
-            }
-            let taken = UnsafeRawBufferPointer(rebasing: rest.prefix(missingCount))
-            let buffer = body.buffer ?? buffers.take()
-            body.buffer = buffer
-            UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[body.filledCount...]).copyMemory(from: taken)
-            body.filledCount += taken.count
-            rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(taken.count))
-            if taken.count == missingCount { finishPiece(buffer) }
-        }
-        body.skippedCount = 0
-        fill.received(freshCount, from: self)
-        return .proceed
+    func fetchRoom() -> UnsafeMutableRawBufferPointer? {
+        guard body.piece < pieces.upperBound else { return nil }
+        let buffer = buffers.take()
+        body.buffer = buffer
+        return UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[..<list.range(of: body.piece).count])
     }
 
-    private func finishPiece(_ buffer: PieceBuffer) {
-        fill.arrived(body.piece, in: self, buffer, byteCount: body.filledCount)
-        body.piece += 1
+    /// One piece, or what there is of one when the answer ends early.
+    func fetchReceivedBody(_ bytes: UnsafeRawBufferPointer) -> FetchFlow {
+        guard !control.withLock({ $0.isCancelled }) else { return .abort }
+        guard let buffer = body.buffer else {
+            body.failure = .lied
+            return .abort
+        }
+        let isWhole = bytes.count == list.range(of: body.piece).count
+        if isWhole && !fill.enterStore(orNotify: { [self] in resume() }) { return .pause }
+        fill.received(bytes.count, from: self)
         body.buffer = nil
-        body.filledCount = 0
+        if isWhole {
+            fill.arrived(body.piece, in: self, buffer, byteCount: bytes.count)
+            body.piece += 1
+        }
+        return .proceed
     }
 
     func fetchEnded(_ result: Result<Void, FetchError>) {

@@ -10,14 +10,14 @@ final class EasyHandle {
     private let errorText: UnsafeMutablePointer<CChar>
     private var headerList: UnsafeMutablePointer<curl_slist>?
 
-    /// - Parameter slabBytes: At least `CURL_MAX_WRITE_SIZE`.
+    /// - Parameter slabBytes: What is gathered for a handler that has no room of its own.
     /// - Throws: `.other` when there is no memory.
     init(slabBytes: Int) throws(FetchError) {
         guard let raw = curl_easy_init() else { throw FetchError(.other, "libcurl gives no handle") }
         self.raw = raw
         sink = .allocate(capacity: 1)
         sink.initialize(to: depot_curl_sink())
-        sink.pointee.capacity = slabBytes
+        sink.pointee.slab_capacity = slabBytes
         errorText = .allocate(capacity: Int(CURL_ERROR_SIZE))
         errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
     }
@@ -38,22 +38,28 @@ final class EasyHandle {
         curl_easy_reset(raw)
         curl_slist_free_all(headerList)
         headerList = nil
-        let (slab, capacity) = (sink.pointee.slab, sink.pointee.capacity)
+        let (slab, capacity) = (sink.pointee.slab, sink.pointee.slab_capacity)
         sink.pointee = depot_curl_sink()
         sink.pointee.slab = slab
-        sink.pointee.capacity = capacity
+        sink.pointee.slab_capacity = capacity
         errorText.pointee = 0
     }
 
     /// Sets every option of a request: first those that hold for all of ours, then its own.
     ///
-    /// - Parameter context: What the header and body callbacks get; outlives the transfer.
+    /// - Parameters:
+    ///   - context: What the callbacks get; outlives the transfer.
+    ///   - roomFunction: See `depot_curl_sink.next_room`.
     /// - Throws: `.invalidRequest` for what may not be sent, `.other` for an option that this libcurl refuses.
     func prepare(
         _ request: FetchRequest,
         _ configuration: Fetcher.Configuration,
         context: UnsafeMutableRawPointer,
         headerFunction: curl_write_callback,
+        roomFunction:
+            @convention(c) (UnsafeMutableRawPointer?, UnsafeMutablePointer<Int>?) -> UnsafeMutablePointer<
+                UInt8
+            >?,
         bodyFunction: @convention(c) (UnsafeMutableRawPointer?, UnsafePointer<UInt8>?, Int) -> Int32
     ) throws(FetchError) {
         try check(depot_curl_set_pointer(raw, CURLOPT_ERRORBUFFER, errorText), CURLOPT_ERRORBUFFER)
@@ -62,6 +68,7 @@ final class EasyHandle {
         try setMethod(request)
         try setHeaders(request)
         try setLimits(request)
+        sink.pointee.next_room = roomFunction
         sink.pointee.receive = bodyFunction
         sink.pointee.context = context
         try check(depot_curl_attach_sink(raw, sink), CURLOPT_WRITEFUNCTION)
@@ -86,7 +93,7 @@ final class EasyHandle {
         try set(CURLOPT_TCP_KEEPIDLE, 15)
         try set(CURLOPT_TCP_KEEPINTVL, 5)
         try set(CURLOPT_MAXLIFETIME_CONN, 300)
-        try set(CURLOPT_BUFFERSIZE, 512 * 1024)
+        try set(CURLOPT_BUFFERSIZE, 128 * 1024)
         try set(CURLOPT_PATH_AS_IS, 1)
         try set(CURLOPT_USERAGENT, configuration.userAgent)
         if let file = configuration.certificateAuthorityFile { try set(CURLOPT_CAINFO, file) }

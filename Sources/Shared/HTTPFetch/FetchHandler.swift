@@ -17,15 +17,23 @@ package protocol FetchHandler: AnyObject, Sendable {
     /// - Returns: `false` ends the transfer with `.cancelled`.
     func fetchReceivedHead(_ head: FetchHead) -> Bool
 
+    /// Where the next bytes of the body shall go, not empty; `nil`: to memory of the fetcher's. Asked for whenever there
+    /// is no such place. The room has to stay until all of it was offered and taken, or the transfer has ended.
+    func fetchRoom() -> UnsafeMutableRawBufferPointer?
+
     /// Body bytes, in order. `bytes` is valid during the call only.
     ///
-    /// Small reads are gathered: a call brings what one turn of the socket gave, at most
-    /// `Fetcher.Configuration.slabBytes`.
+    /// Small reads are gathered. A room of the handler's own is offered when it is full and, with what it holds, when the
+    /// body is over; otherwise a call brings what one turn of the socket gave, at most `Fetcher.Configuration.slabBytes`.
     func fetchReceivedBody(_ bytes: UnsafeRawBufferPointer) -> FetchFlow
 
     /// The end, exactly once, after which nothing is called any more. A transfer whose last bytes were paused ends
     /// only when they are taken.
     func fetchEnded(_ result: Result<Void, FetchError>)
+}
+
+extension FetchHandler {
+    package func fetchRoom() -> UnsafeMutableRawBufferPointer? { nil }
 }
 
 /// A running transfer. Dropping it changes nothing: the fetcher keeps the transfer and its handler until the end.

@@ -20,7 +20,7 @@ package final class Fetcher: Sendable {
         package var hostConnectionCountMax = 32
         /// Requests running and waiting.
         package var transferCountMax = 1024
-        /// At most so many body bytes are gathered for one call of a handler.
+        /// At most so many body bytes are gathered for one call of a handler that has no room of its own.
         package var slabBytes = 256 * 1024
         var headLimits = HeadReader.Limits()
 
@@ -34,7 +34,7 @@ package final class Fetcher: Sendable {
     /// - Parameter name: Of the thread; the kernel keeps 15 bytes.
     /// - Throws: `FetchError` if libcurl does not start or refuses an option.
     package init(name: String, configuration: Configuration = Configuration()) throws(FetchError) {
-        precondition(configuration.slabBytes >= CURL_MAX_WRITE_SIZE, "a slab holds at least one write of libcurl")
+        precondition(configuration.slabBytes > 0, "a slab holds something")
         let multi = try MultiHandle([
             (CURLMOPT_MAX_HOST_CONNECTIONS, configuration.hostConnectionCountMax),
             (CURLMOPT_MAXCONNECTS, 128),

@@ -42,6 +42,13 @@ final class Transfer {
                 let line = UnsafeRawBufferPointer(start: bytes, count: unit * count)
                 return Transfer.from(context).received(line) ? line.count : 0
             },
+            roomFunction: { context, capacity in
+                guard let context, let capacity, let room = Transfer.from(context).handler.fetchRoom() else {
+                    return nil
+                }
+                capacity.pointee = room.count
+                return room.baseAddress?.assumingMemoryBound(to: UInt8.self)
+            },
             bodyFunction: { context, bytes, count in
                 guard let context else { return FetchFlow.abort.rawValue }
                 let slab = UnsafeRawBufferPointer(start: bytes, count: count)
@@ -54,7 +61,7 @@ final class Transfer {
     func resume() {
         guard easy.sink.pointee.is_blocked else { return }
         easy.sink.pointee.is_blocked = false
-        flush()
+        _ = depot_curl_sink_flush(easy.sink)
         guard easy.sink.pointee.is_paused, !easy.sink.pointee.is_blocked, outcome == nil else { return }
         easy.sink.pointee.is_paused = false
         // Brings the bytes that libcurl held back, at once, through the same callbacks. If they abort the transfer,
@@ -63,8 +70,12 @@ final class Transfer {
         if code != CURLE_OK, refusal == nil { refusal = FetchError(code, easy.failureText) }
     }
 
-    /// Hands over what was gathered, so that small answers and first bytes do not wait for a full slab.
-    func flush() { _ = depot_curl_sink_flush(easy.sink) }
+    /// Hands over what was gathered, so that small answers and first bytes do not wait for a full slab. A room of the
+    /// handler's own is handed over full, or at the end.
+    func flush() {
+        let isOwnRoom = easy.sink.pointee.room != easy.sink.pointee.slab
+        if !isOwnRoom || outcome != nil { _ = depot_curl_sink_flush(easy.sink) }
+    }
 
     /// libcurl is done with the transfer.
     func finished(_ code: CURLcode) {
