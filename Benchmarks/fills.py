@@ -2,6 +2,7 @@
 """Rows about blobs that the edge does not have yet: P5 to P9."""
 
 import contextlib
+import os
 
 from bench import MIB, say
 from measure import Measurement, Row, Sample, peak_memory_bytes, percentile, reset_peak_memory
@@ -25,17 +26,20 @@ def p5(bench):
     def peer(index):
         result = bench.sink(nginx.host, nginx.cache_port, 1, ["/" + names[index]], requests=1)
         return result["seconds"], result["bytes"]
-    def recycle_memory():
-        """A virtual machine may give free memory back to its host, and then pays 1.5 s for each GiB that it touches
-        anew. What a file had that goes now is taken first, by either side."""
+
+    def settle():
+        """What was written before is on disk, so that neither side waits for it. A virtual machine may give free memory
+        back to its host, and then pays 1.5 s for each GiB that it touches anew: what a file had that goes now is taken
+        first, by either side."""
+        os.sync()
         file = bench.work / "ballast"
         with open(file, "wb", buffering=0) as ballast:
             for _ in range(bench.large * 5 // 4 // MIB):
                 ballast.write(bytes(MIB))
         file.unlink()
+
     row = Row(f"P5 cold {bench.arguments.size_mib} MiB through an edge", "s", "≤ 0.8", lower_is_better=True)
-    return [bench.pairs(row, ours, peer, [system.edge["pid"], system.origin_pid], nginx.pids(), recycle_memory,
-                        recycle_memory)]
+    return [bench.pairs(row, ours, peer, [system.edge["pid"], system.origin_pid], nginx.pids(), settle, settle)]
 
 
 @contextlib.contextmanager

@@ -169,6 +169,7 @@ struct HitRuleTests {
         let cached = try fixture.complete(blob)
         try File.open(fixture.completePath(blob), .read).setPermissions(0o600)
         #expect(try await fixture.read(cached) == blob.bytes)
-        #expect(fixture.counter("depot_edge_checked_pieces_total") == blob.pieces.count)
+        // More if a page left memory meanwhile.
+        #expect(fixture.counter("depot_edge_checked_pieces_total") >= blob.pieces.count)
     }
 }

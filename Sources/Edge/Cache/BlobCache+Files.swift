@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Blocking
 import Disk
 import Hashing
 import Logging
@@ -144,6 +145,9 @@ extension BlobCache {
     }
 
     // MARK: Committing
+
+    /// Commits on a thread of its own, in order. Never blocks. What finds no place is committed when it is next opened.
+    package func commitLater(_ blob: CachedBlob) { try? commits.submit { [self] in commit(blob) } }
 
     /// Makes a blob whose pieces are all on disk a complete one: sync, then rename. Blocks. If that fails, the blob is
     /// served on from where it is, and the files go when its name is next looked up or the cache is started.

@@ -49,6 +49,9 @@ package final class BlobCache: Sendable {
     let table: Mutex<CacheTable>
     let health = Mutex(DiskHealth())
     let isTrimming = Atomic(false)
+    /// A sync of a large blob takes seconds, in which nobody else shall wait for a thread; and a disk that syncs several
+    /// at once ends none of them sooner.
+    let commits = BlockingPool(name: "edge-commit", threadCount: 1, queueCountMax: 4096)
 
     package init(
         _ configuration: Configuration,
@@ -167,7 +170,7 @@ package final class BlobCache: Sendable {
             let completions = table.withLock { $0.endedOpening(name, blob, at: now) }
             for completion in completions { completion(.success(blob)) }
             // Every piece arrived and the process ended before the rename.
-            if let blob, !blob.isComplete, blob.present.isFull { commit(blob) }
+            if let blob, !blob.isComplete, blob.present.isFull { commitLater(blob) }
         } catch {
             environment.logger.warning(
                 "a cached blob cannot be opened", metadata: ["blob.digest": "\(name.digest)", "error": "\(error)"])

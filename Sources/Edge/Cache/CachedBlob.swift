@@ -66,9 +66,6 @@ package final class CachedBlob: Sendable {
     /// four pages costs as much as sending them. Times the blobs that stay open, 8 MiB.
     private static let contentBytesMax: Int64 = 16 * 1024
 
-    /// Pieces whose write-back is started together.
-    private static let writebackPieces = 8
-
     package let name: BlobName
     package let pieces: PieceList
     package let file: File
@@ -425,7 +422,6 @@ package final class CachedBlob: Sendable {
             return state.marks.present.isFull && !state.isComplete
         }
         writeMapByte(holding: piece)
-        startWriteback(after: piece)
         return isLast ? .storedLast : .stored
     }
 
@@ -441,13 +437,6 @@ package final class CachedBlob: Sendable {
             guard isDone != nil else { return }
             written = byte
         }
-    }
-
-    /// Keeps the commit's sync short: the device writes while the fill goes on.
-    private func startWriteback(after piece: Int) {
-        let first = piece / Self.writebackPieces * Self.writebackPieces
-        guard piece == pieces.count - 1 || piece == first + Self.writebackPieces - 1 else { return }
-        try? file.startWriteback(pieces.range(of: first).lowerBound..<pieces.range(of: piece).upperBound)
     }
 
     // MARK: Committing
