@@ -43,6 +43,7 @@ struct FillPlanSequences {
         init() {
             var limits = FillPlan.Limits()
             limits.chunkPieces = 1
+            limits.firstFetchCount = 2
             limits.fetchCountMax = 2
             limits.fetchCountMin = 2
             limits.attemptsMax = 2
@@ -79,7 +80,7 @@ struct FillPlanSequences {
                 perform(plan.left(reader))
             case .parentsAnswer:
                 isAsking = false
-                perform(plan.parentsAnswered(count: Self.parentCount, isDirect: false))
+                perform(plan.parentsAnswered(count: Self.parentCount))
             case .parentsFail:
                 isAsking = false
                 perform(plan.parentsFailed(.unavailable))

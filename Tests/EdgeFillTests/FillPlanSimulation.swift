@@ -69,7 +69,7 @@ struct FillPlanSimulation {
         mutating func parentStep(badPercent: Int) {
             if isAsking {
                 isAsking = false
-                perform(plan.parentsAnswered(count: 2, isDirect: false))
+                perform(plan.parentsAnswered(count: 2))
                 return
             }
             guard let index = running.indices.randomElement(using: &random) else { return }

@@ -10,7 +10,7 @@ struct FillPlanTests {
     private func plan(pieces: Int = 100, parents: Int = 1, isDirect: Bool = false) -> PlanUnderTest {
         let plan = PlanUnderTest(PieceSet(pieceCount: pieces), isDirect: isDirect)
         _ = plan.asksForParents(999)
-        _ = plan.parentsAnswered(count: parents, isDirect: isDirect)
+        _ = plan.parentsAnswered(count: parents)
         _ = plan.left(999)
         return plan
     }
@@ -36,7 +36,7 @@ struct FillPlanTests {
         #expect(answer == .wait && actions == [.askParents])
         (answer, actions) = plan.wants(2, piece: 50, end: 100)
         #expect(answer == .wait && actions.isEmpty)
-        actions = plan.parentsAnswered(count: 1, isDirect: false)
+        actions = plan.parentsAnswered(count: 1)
         #expect(actions == [fetch(0, 0..<8), fetch(1, 50..<56)])
     }
 
@@ -78,7 +78,7 @@ struct FillPlanTests {
     func window() {
         let plan = PlanUnderTest(PieceSet(pieceCount: 1000), fetchCounts: (2, 4, 8))
         _ = plan.wants(1, piece: 0, end: 1000)
-        #expect(plan.parentsAnswered(count: 1, isDirect: false) == [fetch(0, 0..<8), fetch(1, 8..<16)])
+        #expect(plan.parentsAnswered(count: 1) == [fetch(0, 0..<8), fetch(1, 8..<16)])
         plan.arrived(0, in: 0)
         #expect(plan.stored(0) == [.wake([1]), fetch(2, 16..<24)], "the fourth is kept for another reader")
         #expect(plan.wants(2, piece: 500, end: 1000).1 == [fetch(3, 500..<504)])
@@ -107,7 +107,7 @@ struct FillPlanTests {
     func shrinking() {
         let plan = PlanUnderTest(PieceSet(pieceCount: 1000), fetchCounts: (2, 4, 8))
         _ = plan.wants(1, piece: 999, end: 1000)
-        _ = plan.parentsAnswered(count: 1, isDirect: false)
+        _ = plan.parentsAnswered(count: 1)
         // A second reader waits for the last chunk and lets the first one's fetches grow.
         _ = plan.wants(2, piece: 0, end: 992)
         var running: [Int: Range<Int>] = [:]
@@ -168,7 +168,7 @@ struct FillPlanTests {
         present.insert(11)
         let plan = PlanUnderTest(present)
         _ = plan.asksForParents(1)
-        _ = plan.parentsAnswered(count: 1, isDirect: false)
+        _ = plan.parentsAnswered(count: 1)
         #expect(plan.wants(1, piece: 2, end: 32).1 == [fetch(0, 2..<4), fetch(1, 5..<8)])
         #expect(store(2..<4, in: 0, of: plan) + plan.ended(0, nil) == [.wake([1])])
         #expect(plan.wants(2, piece: 1, end: 2).1 == [fetch(2, 1..<2)])
@@ -241,7 +241,7 @@ struct FillPlanTests {
         _ = plan.wants(1, piece: 0, end: 8)
         #expect(plan.ended(0, .refused) == [.askParents])
         #expect(plan.wants(2, piece: 30, end: 31).1 == [])
-        #expect(plan.parentsAnswered(count: 1, isDirect: false) == [fetch(1, 0..<8, attempt: 1), fetch(2, 30..<32)])
+        #expect(plan.parentsAnswered(count: 1) == [fetch(1, 0..<8, attempt: 1), fetch(2, 30..<32)])
         #expect(plan.ended(1, .refused) == [.askParents])
         #expect(plan.ended(2, .refused) == [])
         #expect(plan.parentsFailed(.unavailable) == [.fail([1, 2], .unavailable)])
@@ -416,8 +416,8 @@ private final class PlanUnderTest {
     func asksForParents(_ id: UInt64) -> (FillPlan.Answer, [FillPlan.Action]) { plan.asksForParents(id) }
     func moved(_ id: UInt64, to piece: Int, end: Int) -> [FillPlan.Action] { plan.moved(id, to: piece, end: end) }
     func left(_ id: UInt64) -> [FillPlan.Action] { plan.left(id) }
-    func parentsAnswered(count: Int, isDirect: Bool) -> [FillPlan.Action] {
-        plan.parentsAnswered(count: count, isDirect: isDirect)
+    func parentsAnswered(count: Int) -> [FillPlan.Action] {
+        plan.parentsAnswered(count: count)
     }
     func parentsFailed(_ failure: BlobReader.Failure) -> [FillPlan.Action] { plan.parentsFailed(failure) }
     func arrived(_ piece: Int, in id: Int) { plan.arrived(piece, in: id) }

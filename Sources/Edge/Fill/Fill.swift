@@ -30,8 +30,16 @@ final class Fill: Sendable {
         case ended
     }
 
+    /// Of the first piece that arrives.
+    private enum Opening {
+        case nothing
+        case storing(waiting: [Wake])
+        case over
+    }
+
     private struct State {
         var plan: FillPlan
+        var opening = Opening.nothing
         var blob: CachedBlob?
         var list: PieceList?
         var urls: [String] = []
@@ -52,6 +60,8 @@ final class Fill: Sendable {
     private let engine: FillEngine
     private let mayCreate: Bool
     private let state: Mutex<State>
+    /// Held while the file is made; `state` is taken inside of it, never the other way round.
+    private let making = Mutex<Void>(())
 
     /// - Parameters:
     ///   - blob: The partial or damaged blob to fill, pinned for this fill; `nil` if there is none yet.
@@ -141,7 +151,31 @@ final class Fill: Sendable {
 
     // MARK: Events of fetches
 
-    func enterStore(orNotify notify: @escaping Wake) -> Bool { engine.storeGate.enter(orNotify: notify) }
+    /// While the first piece is hashed and stored, what comes after it waits: the processors are for the reader's first
+    /// byte. Called by the fetcher's thread only.
+    func enterStore(orNotify notify: @escaping Wake) -> Bool {
+        let isFirst = state.withLock { state -> Bool? in
+            switch state.opening {
+            case .nothing: return true
+            case .storing(let waiting):
+                state.opening = .storing(waiting: waiting + [notify])
+                return nil
+            case .over: return false
+            }
+        }
+        guard let isFirst, engine.storeGate.enter(orNotify: notify) else { return false }
+        if isFirst { state.withLock { $0.opening = .storing(waiting: []) } }
+        return true
+    }
+
+    private func leftStore() {
+        engine.storeGate.left()
+        let waiting: [Wake] = state.withLock { state in
+            defer { state.opening = .over }
+            return if case .storing(let waiting) = state.opening { waiting } else { [] }
+        }
+        for wake in waiting { wake() }
+    }
 
     func received(_ byteCount: Int, from fetch: ChunkFetch) {
         engine.metrics.receivedBytes(from: fetch.url).add(byteCount)
@@ -154,25 +188,24 @@ final class Fill: Sendable {
             try engine.pool.submit { [self] in
                 store(piece, in: fetch, UnsafeRawBufferPointer(rebasing: buffer.bytes[..<byteCount]))
                 withExtendedLifetime(buffer) {}
-                engine.storeGate.left()
+                leftStore()
             }
         } catch {
-            engine.storeGate.left()
+            leftStore()
             decide { $0.dropped(piece) }
         }
     }
 
     /// Disk pool.
     private func store(_ piece: Int, in fetch: ChunkFetch, _ bytes: UnsafeRawBufferPointer) {
-        let (list, file) = state.withLock { state in (state.list, state.plan.isDirect ? nil : state.blob) }
-        if let file {
+        let (list, isDirect) = state.withLock { state in (state.list, state.plan.isDirect) }
+        if !isDirect, let file = fileToFill() {
             do throws(CacheError) {
                 switch try engine.cache.store(file, piece: piece, bytes: bytes) {
                 case .stored: decide { $0.stored(piece) }
                 case .storedLast:
                     decide { $0.stored(piece) }
-                    // Not before the readers are woken: the sync takes its time.
-                    engine.cache.commit(file)
+                    engine.cache.commitLater(file)
                 case .mismatch: mismatched(piece, in: fetch)
                 case .lost: lost(file)
                 }
@@ -352,22 +385,26 @@ final class Fill: Sendable {
         }
         decide { $0.diskIsBack(present: file.present) }
         // The last piece may have come at an earlier offer that failed later on.
-        if file.present.isFull { engine.cache.commit(file) }
+        if file.present.isFull { engine.cache.commitLater(file) }
     }
 
+    /// Disk pool. Made by whoever comes first; the others wait for that.
+    /// - Returns: `nil` if the disk takes no blob.
     private func fileToFill() -> CachedBlob? {
-        let (file, list) = state.withLock { ($0.blob, $0.list) }
-        guard file == nil, mayCreate, let list else { return file }
-        guard let created = try? engine.cache.create(name.digest, sizeBytes: name.sizeBytes, pieces: list) else {
-            return nil
+        making.withLock { _ in
+            let (file, list) = state.withLock { ($0.blob, $0.list) }
+            guard file == nil, mayCreate, let list else { return file }
+            do throws(CacheError) {
+                let created = try engine.cache.create(name.digest, sizeBytes: name.sizeBytes, pieces: list)
+                state.withLock { $0.blob = created }
+                return created
+            } catch {
+                engine.logger.warning(
+                    "the disk takes no blob; passing it through",
+                    metadata: ["blob.digest": "\(name.digest)", "error": "\(error)"])
+                return nil
+            }
         }
-        // Whoever asked for parents meanwhile may have made it, too.
-        let isFirst = state.withLock { state in
-            defer { state.blob = state.blob ?? created }
-            return state.blob == nil
-        }
-        if !isFirst { engine.cache.release(created) }
-        return blob
     }
 
     // MARK: Parents
@@ -383,7 +420,7 @@ final class Fill: Sendable {
                 } else {
                     list = try await engine.parents.pieceList(of: name.digest, sizeBytes: name.sizeBytes)
                 }
-                try await begin(answer, list)
+                try begin(await answer, list)
             } catch {
                 engine.logger.info(
                     "no parents for a blob", metadata: ["blob.digest": "\(name.digest)", "error": "\(error)"])
@@ -394,35 +431,17 @@ final class Fill: Sendable {
         }
     }
 
-    private func begin(_ answer: FillParents, _ list: PieceList) async throws {
+    private func begin(_ answer: FillParents, _ list: PieceList) throws {
         guard answer.sizeBytes == name.sizeBytes, list.blobSizeBytes == name.sizeBytes, !answer.urls.isEmpty else {
             throw ParentDirectoryError.unavailable("the origin's size is not the one in its link")
         }
-        let created = blob == nil && mayCreate ? await create(list) : nil
-        let (actions, surplus): ([FillPlan.Action], CachedBlob?) = state.withLock { state in
+        let (actions, hasFile) = state.withLock { state in
             state.urls = answer.urls
             state.list = list
-            let isNew = state.blob == nil && created != nil
-            if isNew { state.blob = created }
-            let actions = state.plan.parentsAnswered(
-                count: answer.urls.count, present: isNew ? created?.present : nil, isDirect: state.blob == nil)
-            return (actions, isNew ? nil : created)
+            return (state.plan.parentsAnswered(count: answer.urls.count), state.blob != nil)
         }
-        if let surplus { engine.cache.release(surplus) }
         perform(actions)
-    }
-
-    /// - Returns: `nil` if the disk does not take the blob: it passes through.
-    private func create(_ list: PieceList) async -> CachedBlob? {
-        do {
-            return try await engine.pool.run { [self] in
-                try engine.cache.create(name.digest, sizeBytes: name.sizeBytes, pieces: list)
-            }
-        } catch {
-            engine.logger.warning(
-                "the disk takes no blob; passing it through",
-                metadata: ["blob.digest": "\(name.digest)", "error": "\(error)"])
-            return nil
-        }
+        // While the first piece is on its way; if the pool is full, whoever stores it makes the file.
+        if !hasFile { try? engine.pool.submit { [self] in _ = fileToFill() } }
     }
 }

@@ -18,8 +18,8 @@ package struct FillPlan: Sendable {
     package struct Limits: Sendable, Equatable {
         /// Pieces of a chunk, the unit of fetching: 8 MiB.
         package var chunkPieces = 8
-        /// Fetches at once until the first piece has arrived: the one that is waited for gets the path for itself, nearly.
-        package var firstFetchCount = 2
+        /// Fetches at once until the first piece has arrived: the one that is waited for gets the path for itself.
+        package var firstFetchCount = 1
         /// Fetches at once while readers find what they want.
         package var fetchCountMin = 4
         /// Fetches at once while readers wait for the network.
@@ -182,19 +182,13 @@ package struct FillPlan: Sendable {
 
     // MARK: Parents
 
-    /// - Parameter present: What is on disk, if the file was opened or made only now.
-    package mutating func parentsAnswered(count: Int, present: PieceSet? = nil, isDirect: Bool) -> [Action] {
+    package mutating func parentsAnswered(count: Int) -> [Action] {
         isAskingParents = false
         parentCount = count
         // A parent that was left because it refused fresh links is not asked first again.
         preferredParent = count > 0 ? preferredParent % count : 0
-        if let present { self.present = present }
-        if isDirect { self.isDirect = true }
         for chunk in troubles.keys { troubles[chunk]?.notFoundParents = [] }
-        // Those who wait for a piece that turns out to be on disk have nothing to wait for.
-        let onDisk = self.present
-        let woken = wake { $0.waitsForParents || $0.waitsFor.map { onDisk.contains($0) } ?? false }
-        return woken + schedule()
+        return wake { $0.waitsForParents } + schedule()
     }
 
     package mutating func parentsFailed(_ failure: BlobReader.Failure) -> [Action] {
