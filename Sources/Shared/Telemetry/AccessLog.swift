@@ -32,7 +32,7 @@ package struct AccessRecord: Sendable {
         outcome: String? = nil
     ) {
         self.method = method
-        path = String(target.prefix { $0 != "?" })
+        path = String(target[..<(target.utf8.firstIndex(of: UInt8(ascii: "?")) ?? target.endIndex)])
         self.status = status
         self.bytes = bytes
         self.duration = duration
