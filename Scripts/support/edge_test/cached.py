@@ -21,11 +21,6 @@ class Cached:
         self.data = pathlib.Path(cache) / "p" / folder / f"{name}.data"
         self.map = self.data.with_suffix(".map")
 
-    @property
-    def path(self):
-        """The file with the bytes, or None."""
-        return next((path for path in (self.complete, self.data) if path.exists()), None)
-
     def open(self):
         """A descriptor of the file with the bytes, or None. Where it is looked for is the order in which it moves on."""
         for path in (self.data, self.complete):

@@ -10,6 +10,7 @@ from ..console import Failure
 from .cached import KINDS, Cached, Damage
 from .client import Answer, EdgeClient, Ending
 from .content import KIB, MIB, PIECE_BYTES, Content
+from .readings import Readings
 from .report import size
 from .system import start_threads, stop_threads
 
@@ -49,8 +50,8 @@ class Corruptions:
         self._files = [_File(system.cache, self._content.blob(byte_count), False) for byte_count in COMPLETE_SIZES]
         self._files += [_File(system.cache, self._content.blob(byte_count), True) for byte_count in PARTIAL_SIZES]
         self._client, self._stopping = EdgeClient(), threading.Event()
-        self._lock = threading.Lock()
-        self._answers = self._compared_bytes = self._healed = self._fresh = 0
+        self._readings = Readings(system, report)
+        self._healed = self._fresh = 0
         self._damaged_bytes = dict.fromkeys(KINDS, 0)
         self._refetched_bytes = dict.fromkeys(KINDS, 0)
         self._counts = dict.fromkeys(KINDS, 0)
@@ -78,7 +79,7 @@ class Corruptions:
     def _fill(self, file):
         """Brings the blob, or the parts of it that are wanted, into the cache."""
         for start, end in PARTIAL_RANGES if file.is_partial else ((0, file.blob.size),):
-            self._read(self._client, file.blob, start, end)
+            self._readings.read(self._client, file.blob, start, end)
         if not file.is_partial:
             self._wait(f"{file.blob} is not complete", lambda: file.cached.is_complete)
         self._wait_quiet(file)
@@ -111,7 +112,7 @@ class Corruptions:
             with file.reading():
                 start, end = self._some_range(file, random)
                 if end > start:
-                    self._read(client, file.blob, start, end)
+                    self._readings.read(client, file.blob, start, end)
         client.close()
 
     @staticmethod
@@ -128,14 +129,6 @@ class Corruptions:
         start, end = file.blob.piece_range(random.choice(present))
         start = random.randrange(start, end)
         return start, random.randrange(start, end) + 1
-
-    def _read(self, client, blob, start, end):
-        answer = client.get(self._system.link(blob), Answer(blob, start, end))
-        if not answer.is_good:
-            self._report.violation(str(answer))
-        with self._lock:
-            self._answers += 1
-            self._compared_bytes += answer.received
 
     # Damage
 
@@ -157,7 +150,7 @@ class Corruptions:
                 self._report.violation(f"the file of {file.blob} is gone")
                 return
         for start, end in self._ranges_to_read(file, damage):
-            self._read(self._client, file.blob, start, end)
+            self._readings.read(self._client, file.blob, start, end)
         if not self._is_healed(file, damage):
             self._report.violation(f"{damage}: not healed within {HEAL_SECONDS_MAX} s")
             return
@@ -170,10 +163,12 @@ class Corruptions:
 
     def _fetch_again(self, file):
         """So that what comes next meets a file that the edge is about to sync and to rename."""
-        with contextlib.suppress(FileNotFoundError):
-            os.truncate(file.cached.path or "", 0)
+        descriptor = file.cached.open()
+        if descriptor is not None:
+            os.ftruncate(descriptor, 0)
+            os.close(descriptor)
         self._fresh += 1
-        self._read(self._client, file.blob, 0, file.blob.size)
+        self._readings.read(self._client, file.blob)
 
     def _ranges_to_read(self, file, damage):
         """What brings every damaged piece to light: the whole blob, or runs of pieces."""
@@ -224,8 +219,7 @@ class Corruptions:
         kinds = ", ".join(f"{count} {kind}" for kind, count in self._counts.items())
         return self._report.finish(
             f"{total} damages ({kinds}), {self._fresh} of them to fresh files, seed {self._seed}, {self._healed} "
-            f"healed; {self._answers} answers, "
-            f"{size(self._compared_bytes)} compared, {hits:.1%} hits; the edge noticed {metrics['noticed']} wrong "
+            f"healed; {self._readings}, {hits:.1%} hits; the edge noticed {metrics['noticed']} wrong "
             f"pieces and {metrics['dropped']} wrong files, and fetched {share:.2f} bytes for each one of a damaged "
             f"piece, {refetched[True] / max(1, damaged[True]):.2f} of a truncated file", began, time.monotonic())
 

@@ -9,8 +9,9 @@ import time
 
 from ..console import Failure, say
 from .cached import Cached
-from .client import Answer, EdgeClient
+from .client import EdgeClient
 from .content import MIB, Content
+from .readings import Readings
 from .report import size
 from .system import start_threads, stop_threads
 
@@ -83,8 +84,7 @@ class FullDisk:
         self._few, self._others, self._many = (
             [content.blob(byte_count) for byte_count in sizes] for sizes in (form.few, form.others, form.many))
         self._wanted = self._few
-        self._lock, self._stopping = threading.Lock(), threading.Event()
-        self._answers = self._compared_bytes = 0
+        self._stopping, self._readings = threading.Event(), Readings(system, report)
 
     def run(self):
         """Returns whether nothing was violated."""
@@ -98,7 +98,7 @@ class FullDisk:
         self._report.demand(self._system.is_edge_alive, f"the edge ended, see {self._system.edge_log}")
         return self._report.finish(
             f"disk of {size(self._form.disk_bytes)}, cache maximum {size(CACHE_BYTES_MAX)}, seed {self._seed}; "
-            f"{self._answers} answers, {size(self._compared_bytes)} compared; {figures}", began, time.monotonic())
+            f"{self._readings}; {figures}", began, time.monotonic())
 
     def _phases(self):
         self._wait_cached("at first", self._few)
@@ -118,11 +118,11 @@ class FullDisk:
         resumed_after = self._wait_cached("after the disk had room again", self._few + self._others)
         say("the cache fills the disk")
         self._wanted = self._few + self._others + self._many
-        origin_before, compared_before = self._system.origin_bytes(), self._compared_bytes
+        origin_before, compared_before = self._system.origin_bytes(), self._readings.byte_count
         self._wait_full()
         time.sleep(self._form.phase_seconds)
         fetched = self._system.origin_bytes() - origin_before
-        compared = self._compared_bytes - compared_before
+        compared = self._readings.byte_count - compared_before
         # Who passes everything through is not a cache any more. How much more than that depends on the blobs.
         self._report.demand(fetched < MISSED_MAX * compared, f"{fetched} bytes were fetched for {compared} compared")
         return (f"{size(ballast.byte_count)} taken by somebody else, {passed} pieces passed through meanwhile, all "
@@ -161,12 +161,7 @@ class FullDisk:
             if random.random() < 0.4:
                 start = random.randrange(blob.size)
                 end = min(blob.size, start + random.randrange(1, 8 * MIB))
-            answer = client.get(self._system.link(blob), Answer(blob, start, end))
-            if not answer.is_good:
-                self._report.violation(str(answer))
-            with self._lock:
-                self._answers += 1
-                self._compared_bytes += answer.received
+            self._readings.read(client, blob, start, end)
         client.close()
 
 

@@ -4,8 +4,9 @@
 import threading
 import time
 
-from .client import Answer, EdgeClient
+from .client import EdgeClient
 from .content import MIB, Content
+from .readings import Readings
 from .report import size
 from .system import join_all, start_threads, stop_threads
 
@@ -48,7 +49,7 @@ class Pressure:
         content.random.shuffle(self._blobs)
         self._weights = [1 / rank for rank in range(1, len(self._blobs) + 1)]
         self._lock, self._stopping = threading.Lock(), threading.Event()
-        self._left, self._answers, self._sent_bytes = form.request_count, 0, 0
+        self._left, self._readings = form.request_count, Readings(system, report)
         self._used_bytes_max = self._folder_bytes_max = 0
 
     def run(self):
@@ -65,16 +66,16 @@ class Pressure:
         fetched = self._system.origin_bytes() - origin_before
         total = sum(blob.size for blob in self._blobs)
         limit = self._form.cache_bytes_max
-        self._report.demand(self._answers == self._form.request_count,
-                            f"{self._form.request_count - self._answers} requests failed")
+        self._report.demand(self._readings.answer_count == self._form.request_count,
+                            f"{self._readings.answer_count} requests of {self._form.request_count} came to an end")
         self._report.demand(self._used_bytes_max <= limit, f"the cache used {self._used_bytes_max} bytes of {limit}")
         self._report.demand(self._folder_bytes_max <= limit + OTHER_BYTES_MAX + max(self._form.sizes),
                             f"the cache's folder took {self._folder_bytes_max} bytes, the maximum is {limit}")
         self._report.demand(self._used_bytes_max > limit / 2, f"the cache used {self._used_bytes_max} bytes only")
         return self._report.finish(
             f"cache of {size(limit)}, {len(self._blobs)} blobs of {size(total)} in all, seed {self._seed}; "
-            f"{self._answers} answers, {size(self._sent_bytes)} compared, {size(fetched)} fetched: byte hit ratio "
-            f"{1 - fetched / max(1, self._sent_bytes):.1%}; used {size(self._used_bytes_max)} at most, the folder "
+            f"{self._readings}, {size(fetched)} fetched: byte hit ratio "
+            f"{1 - fetched / max(1, self._readings.byte_count):.1%}; used {size(self._used_bytes_max)} at most, the folder "
             f"{size(self._folder_bytes_max)}", began, time.monotonic())
 
     def _read(self, number):
@@ -82,13 +83,7 @@ class Pressure:
         client = EdgeClient()
         while not self._stopping.is_set() and self._take_turn():
             blob = random.choices(self._blobs, self._weights)[0]
-            answer = client.get(self._system.link(blob), Answer(blob, 0, blob.size))
-            if not answer.is_good:
-                self._report.violation(str(answer))
-                continue
-            with self._lock:
-                self._answers += 1
-                self._sent_bytes += answer.received
+            self._readings.read(client, blob)
         client.close()
 
     def _take_turn(self):
