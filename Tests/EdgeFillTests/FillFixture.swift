@@ -215,7 +215,7 @@ extension BlobReader {
     func step(from offset: Int64, upTo end: Int64) async throws -> Window {
         while true {
             let (wakes, wake) = AsyncStream<Void>.makeStream()
-            switch next(from: offset, upTo: end, wake: { wake.yield() }) {
+            switch next(from: offset, upTo: end, atMost: 2 << 20, wake: { wake.yield() }) {
             case .ready(let window): return window
             case .failed(let failure): throw failure
             case .later: for await _ in wakes { break }

@@ -114,7 +114,7 @@ struct FillTests {
         let parent = try LoopbackParent(blob.bytes) { _, _ in .held(gate) }
         let fixture = try FillFixture(blob, parents: [parent])
         let leaver = fixture.reader()
-        _ = leaver.next(from: 0, upTo: blob.sizeBytes, wake: {})
+        _ = leaver.next(from: 0, upTo: blob.sizeBytes, atMost: blob.sizeBytes, wake: {})
         async let other = fixture.get()
         leaver.close()
         gate.open()

@@ -294,9 +294,9 @@ package final class DeliveryHandler: ChannelInboundHandler {
             case .finished:
                 finish()
                 return
-            case .ask(let offset, let end):
-                let limit = environment.isTLS ? min(end, offset + Self.encryptedBytes) : end
-                switch reader.next(from: offset, upTo: limit, wake: wake) {
+            case .ask(let offset, let end, let most):
+                let most = environment.isTLS ? min(most, Self.encryptedBytes) : most
+                switch reader.next(from: offset, upTo: end, atMost: most, wake: wake) {
                 case .ready(let window):
                     send(window)
                 case .later:
@@ -347,14 +347,14 @@ package final class DeliveryHandler: ChannelInboundHandler {
 
     private func write(buffer: ByteBuffer, bodyBytes: Int64) {
         guard let context else { return }
-        running?.transfer?.began(window: bodyBytes)
         running?.sentBytes += bodyBytes
-        if running?.transfer?.isHandedOver ?? false, bodyBytes <= Self.copiedBytesMax {
+        if bodyBytes <= Self.copiedBytesMax && running?.transfer?.isRest(bodyBytes) ?? false {
             // Whether it has left matters to the next request only, and that waits for a writable channel.
             context.writeAndFlush(wrapOutboundOut(.byteBuffer(buffer)), promise: nil)
-            running?.transfer?.windowLeft()
+            running?.transfer?.copied(bodyBytes)
             return
         }
+        running?.transfer?.began(window: bodyBytes, now: Self.now)
         let left = context.eventLoop.makePromise(of: Void.self)
         left.futureResult.assumeIsolated().whenComplete { [self] result in windowLeft(result) }
         context.writeAndFlush(wrapOutboundOut(.byteBuffer(buffer)), promise: left)
@@ -370,7 +370,7 @@ package final class DeliveryHandler: ChannelInboundHandler {
             context.write(wrapOutboundOut(.byteBuffer(head)), promise: nil)
         }
         let byteCount = range.upperBound - range.lowerBound
-        running?.transfer?.began(window: byteCount)
+        running?.transfer?.began(window: byteCount, now: Self.now)
         running?.sentBytes += byteCount
         let window = FileWindow(file: file, range: range)
         windows?.began(file, end: range.upperBound)
@@ -395,8 +395,10 @@ package final class DeliveryHandler: ChannelInboundHandler {
         ) { DeliveryHead.writeBlobFields(link, part: part, into: &$0) }
     }
 
+    private static var now: Duration { .nanoseconds(Int64(clamping: DispatchTime.now().uptimeNanoseconds)) }
+
     private func windowLeft(_ result: Result<Void, any Error>) {
-        running?.transfer?.windowLeft()
+        running?.transfer?.windowLeft(now: Self.now)
         switch result {
         case .success: pump()
         case .failure: context?.close(promise: nil)

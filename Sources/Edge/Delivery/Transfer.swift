@@ -2,10 +2,14 @@
 
 /// One body on its way to a client: how far it has been asked for, and how much is in flight to the socket. A pure
 /// value; the handler performs what `next` says.
+///
+/// A window is checked when it is handed over, and read from the page cache when the socket has room. What lies in
+/// between is short for every client, since a window is no larger than what the client took in `windowTime` lately: a
+/// page that leaves memory meanwhile would be read from the disk unchecked, and on the event loop.
 package struct Transfer: Equatable {
     package enum Next: Equatable {
-        /// Ask the reader for bytes from here on.
-        case ask(from: Int64, upTo: Int64)
+        /// Ask the reader for bytes from here on, `atMost` now and `upTo` the end in the long run.
+        case ask(from: Int64, upTo: Int64, atMost: Int64)
         /// Enough is in flight, or a wake-up is outstanding.
         case wait
         /// Everything has been handed over and has left.
@@ -15,10 +19,23 @@ package struct Transfer: Equatable {
     /// Two windows in flight keep the socket busy while the next one is checked, and let others have the event loop.
     package static let windowCountMax = 2
 
+    /// What a client gets of a window's bytes in this time is the size of its next one, within the bounds.
+    package static let windowTime = Duration.milliseconds(5)
+    package static let windowBytesMin: Int64 = 16 << 10
+    package static let windowBytesMax: Int64 = 2 << 20
+    /// As if measured already: more for a blob that leaves as one window.
+    private static let firstWindowBytes: Int64 = 1 << 20
+
     package let end: Int64
     package private(set) var offset: Int64
     package private(set) var windowsInFlight = 0
     package private(set) var isWaiting = false
+    package private(set) var windowBytes = firstWindowBytes
+    /// Sizes of the windows in flight.
+    private var oldestBytes: Int64 = 0
+    private var newestBytes: Int64 = 0
+    /// Since when the oldest of them is the next to leave.
+    private var since = Duration.zero
 
     package init(range: Range<Int64>) {
         offset = range.lowerBound
@@ -27,18 +44,36 @@ package struct Transfer: Equatable {
 
     package var next: Next {
         if offset == end { return windowsInFlight == 0 ? .finished : .wait }
-        return isWaiting || windowsInFlight >= Self.windowCountMax ? .wait : .ask(from: offset, upTo: end)
+        if isWaiting || windowsInFlight >= Self.windowCountMax { return .wait }
+        return .ask(from: offset, upTo: end, atMost: windowBytes)
     }
 
-    /// Whether nothing more has to be asked for.
-    package var isHandedOver: Bool { offset == end }
+    /// Whether so many bytes more are all.
+    package func isRest(_ byteCount: Int64) -> Bool { offset + byteCount == end }
 
-    package mutating func began(window byteCount: Int64) {
-        offset = min(end, offset + byteCount)
+    /// - Parameter now: Of any clock that runs on.
+    package mutating func began(window byteCount: Int64, now: Duration) {
+        if windowsInFlight == 0 {
+            since = now
+            oldestBytes = byteCount
+        }
+        newestBytes = byteCount
         windowsInFlight += 1
+        offset = min(end, offset + byteCount)
     }
 
-    package mutating func windowLeft() { windowsInFlight -= 1 }
+    package mutating func windowLeft(now: Duration) {
+        let taken = max(now - since, .microseconds(1))
+        let inTime = Double(oldestBytes) * (Self.windowTime / taken)
+        windowBytes = Int64(min(max(inTime, Double(Self.windowBytesMin)), Double(Self.windowBytesMax)))
+        since = now
+        oldestBytes = newestBytes
+        windowsInFlight -= 1
+    }
+
+    /// The rest was copied, and nobody waits for it to leave.
+    package mutating func copied(_ byteCount: Int64) { offset = min(end, offset + byteCount) }
+
     package mutating func toldToWait() { isWaiting = true }
     package mutating func woken() { isWaiting = false }
 }

@@ -41,8 +41,6 @@ package final class BlobReader: Sendable {
     /// link, before anybody is asked.
     package static let blobBytesMax: Int64 = 2 << 40
 
-    /// Bytes of one window at most.
-    package static let windowBytesMax: Int64 = 2 << 20
     /// Pieces that are checked ahead of the one that is wanted.
     private static let checkedAheadPieces = 4
     /// Times that a reader begins anew after a damaged file.
@@ -93,17 +91,22 @@ package final class BlobReader: Sendable {
 
     deinit { close() }
 
-    /// The next verified bytes at `offset`, up to `end` and at most `windowBytesMax`. Never blocks; one caller at a
-    /// time.
+    /// The next verified bytes at `offset`. Never blocks; one caller at a time.
     ///
-    /// - Parameter wake: Called once after `.later` and never otherwise, from any thread, when asking again is
-    ///   worthwhile. After `close` it may be called or dropped.
-    package func next(from offset: Int64, upTo end: Int64, wake: @escaping @Sendable () -> Void) -> Step {
+    /// - Parameters:
+    ///   - end: Where the caller's interest ends: read-ahead does not go past it.
+    ///   - most: Bytes of the window at most.
+    ///   - wake: Called once after `.later` and never otherwise, from any thread, when asking again is worthwhile. After
+    ///     `close` it may be called or dropped.
+    package func next(
+        from offset: Int64, upTo end: Int64, atMost most: Int64, wake: @escaping @Sendable () -> Void
+    ) -> Step {
         let end = min(end, name.sizeBytes)
         guard offset >= 0, offset < end else { return .ready(.bytes([])) }
         let ask = Ask(
-            window: offset..<min(end, offset + Self.windowBytesMax),
+            window: offset..<min(end, offset + max(1, most)),
             piece: Int(offset / PieceList.pieceBytes),
+            end: end,
             endPiece: Int((end - 1) / PieceList.pieceBytes) + 1)
         while true {
             let turn: Turn =
@@ -163,6 +166,7 @@ package final class BlobReader: Sendable {
     private struct Ask {
         let window: Range<Int64>
         let piece: Int
+        let end: Int64
         let endPiece: Int
     }
 
@@ -289,10 +293,11 @@ package final class BlobReader: Sendable {
         }
     }
 
+    /// All that is wanted of the piece: it may not be there at the next call, and in memory it cannot change.
     private static func part(of bytes: [UInt8], _ piece: Int, _ ask: Ask) -> [UInt8] {
         let start = Int64(piece) * PieceList.pieceBytes
         let lower = Int(ask.window.lowerBound - start)
-        let upper = min(bytes.count, Int(ask.window.upperBound - start))
+        let upper = Int(min(Int64(bytes.count), ask.end - start))
         return lower == 0 && upper == bytes.count ? bytes : Array(bytes[lower..<max(lower, upper)])
     }
 

@@ -25,7 +25,9 @@ struct EdgeNode: Service {
     private let logger = Logger(label: "depot-edge")
     private let metrics = Metrics()
     private let connections: Connections
-    private let pool = BlockingPool(name: "edge-disk", threadCount: 8, queueCountMax: 4096)
+    /// Eight threads that hash, on fewer processors, would make the event loops wait for their turn: those who only send
+    /// come first.
+    private let pool = BlockingPool(name: "edge-disk", threadCount: 8, queueCountMax: 4096, niceness: 5)
     private let cache: BlobCache
     private let control: EdgeControlService
     private let source: BlobSource

@@ -12,10 +12,14 @@ package final class BlockingPool: Sendable {
 
     private let workers: Workers<Job>
 
-    /// - Parameter name: Shown as the threads' name, with a number; the kernel keeps 15 bytes.
+    /// - Parameters:
+    ///   - name: Shown as the threads' name, with a number; the kernel keeps 15 bytes.
+    ///   - niceness: How much the threads stand back behind others when the processors are busy: 0, not at all, to 19.
     /// - Precondition: The system can give that many threads. Pools are made at start, where this is a setup error.
-    package init(name: String, threadCount: Int, queueCountMax: Int) {
-        workers = Workers(name: name, threadCount: threadCount, queueCountMax: queueCountMax) { queue in
+    package init(name: String, threadCount: Int, queueCountMax: Int, niceness: Int32 = 0) {
+        workers = Workers(
+            name: name, threadCount: threadCount, queueCountMax: queueCountMax, niceness: niceness
+        ) { queue in
             while let job = queue.next() { job() }
         }
     }

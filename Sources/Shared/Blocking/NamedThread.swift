@@ -11,10 +11,12 @@ struct NamedThread: @unchecked Sendable {
     private static let nameBytesMax = 15
 
     /// Starts `body` on a new thread.
-    /// - Parameter name: Cut to 15 bytes.
+    /// - Parameters:
+    ///   - name: Cut to 15 bytes.
+    ///   - niceness: nice(2) of the thread alone, as Linux has it; 0 is that of the process.
     /// - Returns: `nil` when the system has no thread to give (EAGAIN).
-    init?(name: String, body: @escaping @Sendable () -> Void) {
-        let start = Unmanaged.passRetained(Start(name: name, body: body))
+    init?(name: String, niceness: Int32, body: @escaping @Sendable () -> Void) {
+        let start = Unmanaged.passRetained(Start(name: name, niceness: niceness, body: body))
         var handle = pthread_t()
         let status = pthread_create(
             &handle,
@@ -23,6 +25,7 @@ struct NamedThread: @unchecked Sendable {
                 guard let argument else { return nil }
                 let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
                 NamedThread.nameCurrent(start.name)
+                if start.niceness > 0 { setpriority(.init(PRIO_PROCESS.rawValue), 0, start.niceness) }
                 start.body()
                 return nil
             },
@@ -53,10 +56,12 @@ struct NamedThread: @unchecked Sendable {
 
     private final class Start: Sendable {
         let name: String
+        let niceness: Int32
         let body: @Sendable () -> Void
 
-        init(name: String, body: @escaping @Sendable () -> Void) {
+        init(name: String, niceness: Int32, body: @escaping @Sendable () -> Void) {
             self.name = name
+            self.niceness = niceness
             self.body = body
         }
     }

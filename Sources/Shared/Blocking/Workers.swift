@@ -18,6 +18,7 @@ final class Workers<Job: Sendable>: Sendable {
         name: String,
         threadCount: Int,
         queueCountMax: Int,
+        niceness: Int32 = 0,
         loop: @escaping @Sendable (WorkQueue<Job>) -> Void
     ) {
         precondition(threadCount > 0 && queueCountMax > 0, "a pool has at least one thread and room for one job")
@@ -26,7 +27,7 @@ final class Workers<Job: Sendable>: Sendable {
         let queue = queue
         for index in 0..<threadCount {
             // The thread keeps `self` until it ends; `abandon` is how a dropped pool ends its threads.
-            let thread = NamedThread(name: threadCount == 1 ? name : "\(name)-\(index)") {
+            let thread = NamedThread(name: threadCount == 1 ? name : "\(name)-\(index)", niceness: niceness) {
                 loop(queue)
                 self.threadEnded()
             }
