@@ -149,6 +149,16 @@ struct DamageTests {
         #expect(fixture.counter("depot_edge_piece_mismatch_total", "{source=\"parent\"}") == 1)
     }
 
+    @Test("wrong bytes for which there is no room are as wrong as others")
+    func noRoomForWrongBytes() async throws {
+        // The first piece takes all the room there is, so that nothing of the second is looked at on its way to the disk.
+        let parent = try LoopbackParent(blob.bytes) { _, number in number == 0 ? .flipped(at: 1 << 20 | 5) : .honest }
+        let fixture = try FillFixture(blob, parents: [parent], bytesMax: 1 << 20)
+        #expect(try await fixture.get() == blob.bytes)
+        #expect(fixture.counter("depot_edge_piece_mismatch_total", "{source=\"parent\"}") == 1)
+        #expect(fixture.counter("depot_edge_passed_through_pieces_total") > 0)
+    }
+
     @Test("a cache a quarter of the working set fails nobody")
     func smallCache() async throws {
         let blobs = (0..<8).map { _ in TestBlob(byteCount: 2 << 20) }

@@ -154,8 +154,8 @@ extension BlobCache {
     package func commit(_ blob: CachedBlob) {
         // A sync would fail; what cannot be called complete is served from where it is.
         guard !health.withLock({ $0.isOff }), table.withLock({ $0.beganCommit(blob) }) else { return }
-        defer { table.withLock { $0.endedCommit(blob) } }
         let name = blob.name
+        defer { if table.withLock({ $0.endedCommit(blob) }) { removeFiles(name) } }
         // What the last run of the kernel left has to be right before it is called complete.
         if blob.isSuspect { for piece in blob.uncheckedPieces { blob.checkNow(piece) } }
         guard blob.present.isFull else { return }

@@ -154,6 +154,7 @@ struct CacheTable: Sendable {
         return closed
     }
 
+    /// The files' names are the caller's from now on.
     /// - Returns: Whether the caller commits the blob now and then calls `endedCommit`.
     mutating func beganCommit(_ blob: CachedBlob) -> Bool {
         guard case .open(var open) = slots[blob.digest], open.blob === blob, !open.isCommitting, !blob.isComplete else {
@@ -165,11 +166,13 @@ struct CacheTable: Sendable {
         return true
     }
 
-    mutating func endedCommit(_ blob: CachedBlob) {
-        guard case .open(var open) = slots[blob.digest], open.blob === blob else { return }
+    /// - Returns: Whether the blob was discarded meanwhile: the caller removes the files and then calls `endedRemoving`.
+    mutating func endedCommit(_ blob: CachedBlob) -> Bool {
+        guard case .open(var open) = slots[blob.digest], open.blob === blob else { return true }
         open.isCommitting = false
         slots[blob.digest] = .open(open)
         queue.setPinned(open.handle, open.pinCount > 0)
+        return false
     }
 
     /// More of the blob is on disk.
@@ -193,7 +196,8 @@ struct CacheTable: Sendable {
         if open.pinCount == 0 { idleCount -= 1 }
         queue.remove(open.handle)
         slots[blob.digest] = .removing([])
-        return true
+        // Whoever commits it is at work on its names, and removes the files afterwards.
+        return !open.isCommitting
     }
 
     /// Files that belong to no blob.

@@ -214,9 +214,10 @@ final class Fill: Sendable {
                 engine.logger.warning(
                     "the disk takes no pieces; passing the blob through",
                     metadata: ["blob.digest": "\(name.digest)", "error": "\(error)"])
-                // Only what matched is written, so what could not be written matched.
             }
-        } else if list?.matches(bytes, piece: piece) != true {
+        }
+        // A disk without room refuses a piece before anybody has hashed it.
+        guard list?.matches(bytes, piece: piece) == true else {
             mismatched(piece, in: fetch)
             return
         }
@@ -392,15 +393,16 @@ final class Fill: Sendable {
     /// - Returns: `nil` if the disk takes no blob.
     private func fileToFill() -> CachedBlob? {
         making.withLock { _ in
-            let (file, list) = state.withLock { ($0.blob, $0.list) }
+            let (file, list, isDirect) = state.withLock { ($0.blob, $0.list, $0.plan.isDirect) }
             guard file == nil, mayCreate, let list else { return file }
             do throws(CacheError) {
                 let created = try engine.cache.create(name.digest, sizeBytes: name.sizeBytes, pieces: list)
                 state.withLock { $0.blob = created }
                 return created
             } catch {
-                engine.logger.warning(
-                    "the disk takes no blob; passing it through",
+                // Asked again every second from then on.
+                engine.logger.log(
+                    level: isDirect ? .debug : .warning, "the disk takes no blob; passing it through",
                     metadata: ["blob.digest": "\(name.digest)", "error": "\(error)"])
                 return nil
             }
