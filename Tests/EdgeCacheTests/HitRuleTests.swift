@@ -165,11 +165,15 @@ struct HitRuleTests {
 
     @Test("a change of the file's mode costs checks, not bytes")
     func changedMode() async throws {
-        let fixture = try CacheFixture()
-        let cached = try fixture.complete(blob)
-        try File.open(fixture.completePath(blob), .read).setPermissions(0o600)
-        #expect(try await fixture.read(cached) == blob.bytes)
-        // More if a page left memory meanwhile.
-        #expect(fixture.counter("depot_edge_checked_pieces_total") >= blob.pieces.count)
+        var checkCounts: Set<Int> = []
+        // A page that leaves memory meanwhile costs one more, but not each time.
+        for _ in 0..<5 where !checkCounts.contains(blob.pieces.count) {
+            let fixture = try CacheFixture()
+            let cached = try fixture.complete(blob)
+            try File.open(fixture.completePath(blob), .read).setPermissions(0o600)
+            #expect(try await fixture.read(cached) == blob.bytes)
+            checkCounts.insert(fixture.counter("depot_edge_checked_pieces_total"))
+        }
+        #expect(checkCounts.min() == blob.pieces.count)
     }
 }

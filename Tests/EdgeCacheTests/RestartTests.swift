@@ -64,6 +64,7 @@ struct RestartTests {
         let second = try first.reopened()
         let cached = try #require(try await second.open(blob))
         await second.pool.finish()
+        await second.cache.commits.finish()
         #expect(cached.isComplete)
         #expect(FileManager.default.fileExists(atPath: first.completePath(blob)))
         #expect(!FileManager.default.fileExists(atPath: first.partialPath(blob, ".map")))

@@ -64,7 +64,7 @@ struct DamageTests {
 
     /// The file is in its place, or is put there by one more reader.
     private func committed(_ fixture: FillFixture) async {
-        while !FileManager.default.fileExists(atPath: fixture.completePath) {
+        while !FileManager.default.fileExists(atPath: fixture.completePath) && !Task.isCancelled {
             #expect((try? await fixture.get()) == blob.bytes)
             await Task.yield()
         }

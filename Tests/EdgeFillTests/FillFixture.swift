@@ -214,6 +214,8 @@ extension BlobReader {
     /// The next window, after as many waits as it takes.
     func step(from offset: Int64, upTo end: Int64) async throws -> Window {
         while true {
+            // A stream ends at once for a task that was cancelled: a test that is out of time would spin here.
+            try Task.checkCancellation()
             let (wakes, wake) = AsyncStream<Void>.makeStream()
             switch next(from: offset, upTo: end, atMost: 2 << 20, wake: { wake.yield() }) {
             case .ready(let window): return window

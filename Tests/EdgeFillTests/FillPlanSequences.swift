@@ -204,7 +204,7 @@ struct FillPlanSequences {
 
     #if DEBUG
         // Twenty times as slow, and it keeps a core that others wait for.
-        private static let (lengthMax, countMin) = (4, 1000)
+        private static let (lengthMax, countMin) = (5, 1000)
     #else
         private static let (lengthMax, countMin) = (6, 10_000)
     #endif

@@ -8,16 +8,6 @@ import Testing
 /// Connections, back-pressure, limits on time, and ends.
 @Suite(.timeLimit(.minutes(1)))
 struct FlowTests {
-    /// Bytes whose period fits no buffer size, so that a block lost, repeated, or moved shows.
-    private func pattern(_ count: Int) -> [UInt8] {
-        let block = (0..<9973).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(count + block.count)
-        while bytes.count < count { bytes += block }
-        bytes.removeLast(bytes.count - count)
-        return bytes
-    }
-
     private func request(_ server: ScriptedServer, _ change: (inout FetchRequest) -> Void = { _ in }) -> FetchRequest {
         var request = FetchRequest(.get, server.url + "/x", allowPlainHTTP: true)
         change(&request)
@@ -149,10 +139,10 @@ struct FlowTests {
         }
         defer { server.close() }
         let fetcher = try Fetcher(name: "fetch")
-        let handler = HesitantHandler()
-        handler.handle.withLock { handle in handle = try? fetcher.start(request(server), handler: handler) }
+        let handler = RecordingHandler(hesitates: true)
+        try handler.start(request(server), with: fetcher)
         await handler.ended.passed()
-        let isWhole = handler.body.withLock { $0 } == body
+        let isWhole = handler.record.body == body
         #expect(isWhole)
     }
 
@@ -302,25 +292,4 @@ struct FlowTests {
         }
         #expect(error?.kind == .connect)
     }
-}
-
-/// Takes every second offer only, and asks again at once, from the fetcher's own thread.
-private final class HesitantHandler: FetchHandler {
-    let handle = Mutex<FetchHandle?>(nil)
-    let body = Mutex<[UInt8]>([])
-    let ended = Gate()
-    private let offerCount = Atomic(0)
-
-    func fetchReceivedHead(_ head: FetchHead) -> Bool { true }
-
-    func fetchReceivedBody(_ bytes: UnsafeRawBufferPointer) -> FetchFlow {
-        guard offerCount.add(1, ordering: .relaxed).newValue.isMultiple(of: 2) else {
-            handle.withLock { $0 }?.resume()
-            return .pause
-        }
-        body.withLock { $0.append(contentsOf: bytes) }
-        return .proceed
-    }
-
-    func fetchEnded(_ result: Result<Void, FetchError>) { ended.open() }
 }

@@ -75,8 +75,8 @@ class Pressure:
         return self._report.finish(
             f"cache of {size(limit)}, {len(self._blobs)} blobs of {size(total)} in all, seed {self._seed}; "
             f"{self._readings}, {size(fetched)} fetched: byte hit ratio "
-            f"{1 - fetched / max(1, self._readings.byte_count):.1%}; used {size(self._used_bytes_max)} at most, the folder "
-            f"{size(self._folder_bytes_max)}", began, time.monotonic())
+            f"{1 - fetched / max(1, self._readings.byte_count):.1%}; used {size(self._used_bytes_max)} at most, the "
+            f"folder {size(self._folder_bytes_max)}", began, time.monotonic())
 
     def _read(self, number):
         random = Content(f"{self._seed}/pressure/{number}").random

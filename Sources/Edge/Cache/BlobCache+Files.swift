@@ -8,7 +8,8 @@ import OCI
 import Synchronization
 import Telemetry
 
-/// The files of single blobs: opening, making, committing, unlinking. Everything here blocks and runs on the disk pool.
+/// The files of single blobs: opening, making, committing, unlinking. What blocks here runs on the disk pool, commits on
+/// a thread of their own.
 extension BlobCache {
     private var paths: CachePaths { environment.paths }
 

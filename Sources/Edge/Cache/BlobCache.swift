@@ -51,7 +51,7 @@ package final class BlobCache: Sendable {
     let isTrimming = Atomic(false)
     /// A sync of a large blob takes seconds, in which nobody else shall wait for a thread; and a disk that syncs several
     /// at once ends none of them sooner.
-    let commits = BlockingPool(name: "edge-commit", threadCount: 1, queueCountMax: 4096)
+    package let commits = BlockingPool(name: "edge-commit", threadCount: 1, queueCountMax: 4096)
 
     package init(
         _ configuration: Configuration,

@@ -23,7 +23,7 @@ package struct Transfer: Equatable {
     package static let windowTime = Duration.milliseconds(5)
     package static let windowBytesMin: Int64 = 16 << 10
     package static let windowBytesMax: Int64 = 2 << 20
-    /// As if measured already: more for a blob that leaves as one window.
+    /// Before anything is known of the client.
     private static let firstWindowBytes: Int64 = 1 << 20
 
     package let end: Int64

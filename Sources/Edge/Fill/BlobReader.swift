@@ -95,7 +95,7 @@ package final class BlobReader: Sendable {
     ///
     /// - Parameters:
     ///   - end: Where the caller's interest ends: read-ahead does not go past it.
-    ///   - most: Bytes of the window at most.
+    ///   - most: Bytes of a window of the file at most. Bytes in memory come up to the end of their piece.
     ///   - wake: Called once after `.later` and never otherwise, from any thread, when asking again is worthwhile. After
     ///     `close` it may be called or dropped.
     package func next(
@@ -106,8 +106,7 @@ package final class BlobReader: Sendable {
         let ask = Ask(
             window: offset..<min(end, offset + max(1, most)),
             piece: Int(offset / PieceList.pieceBytes),
-            end: end,
-            endPiece: Int((end - 1) / PieceList.pieceBytes) + 1)
+            end: end)
         while true {
             let turn: Turn =
                 switch state.withLock({ $0.phase }) {
@@ -167,7 +166,8 @@ package final class BlobReader: Sendable {
         let window: Range<Int64>
         let piece: Int
         let end: Int64
-        let endPiece: Int
+
+        var endPiece: Int { Int((end - 1) / PieceList.pieceBytes) + 1 }
     }
 
     private func begin(_ wake: @escaping @Sendable () -> Void) -> Turn {

@@ -30,16 +30,8 @@ final class Fill: Sendable {
         case ended
     }
 
-    /// Of the first piece that arrives.
-    private enum Opening {
-        case nothing
-        case storing(waiting: [Wake])
-        case over
-    }
-
     private struct State {
         var plan: FillPlan
-        var opening = Opening.nothing
         var blob: CachedBlob?
         var list: PieceList?
         var urls: [String] = []
@@ -60,6 +52,9 @@ final class Fill: Sendable {
     private let engine: FillEngine
     private let mayCreate: Bool
     private let state: Mutex<State>
+    /// While the first piece is hashed and stored, what comes after it waits: the processors are for the reader's first
+    /// byte.
+    private let opening = StoreGate(insideCountMax: 1)
     /// Held while the file is made; `state` is taken inside of it, never the other way round.
     private let making = Mutex<Void>(())
 
@@ -151,30 +146,18 @@ final class Fill: Sendable {
 
     // MARK: Events of fetches
 
-    /// While the first piece is hashed and stored, what comes after it waits: the processors are for the reader's first
-    /// byte. Called by the fetcher's thread only.
+    /// - Parameter notify: Called once after a refusal, when asking again is worthwhile.
     func enterStore(orNotify notify: @escaping Wake) -> Bool {
-        let isFirst = state.withLock { state -> Bool? in
-            switch state.opening {
-            case .nothing: return true
-            case .storing(let waiting):
-                state.opening = .storing(waiting: waiting + [notify])
-                return nil
-            case .over: return false
-            }
-        }
-        guard let isFirst, engine.storeGate.enter(orNotify: notify) else { return false }
-        if isFirst { state.withLock { $0.opening = .storing(waiting: []) } }
-        return true
+        guard opening.enter(orNotify: notify) else { return false }
+        let isIn = engine.storeGate.enter(orNotify: notify)
+        if !isIn { opening.left() }
+        return isIn
     }
 
     private func leftStore() {
         engine.storeGate.left()
-        let waiting: [Wake] = state.withLock { state in
-            defer { state.opening = .over }
-            return if case .storing(let waiting) = state.opening { waiting } else { [] }
-        }
-        for wake in waiting { wake() }
+        opening.lift()
+        opening.left()
     }
 
     func received(_ byteCount: Int, from fetch: ChunkFetch) {

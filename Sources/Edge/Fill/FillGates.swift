@@ -2,23 +2,23 @@
 
 import Synchronization
 
-/// Bounds the pieces that wait for the disk pool, over all fills: memory, and how far parents may run ahead of the disk.
+/// Bounds the pieces that wait for the disk pool: memory, and how far parents may run ahead of the disk.
 final class StoreGate: Sendable {
     private struct State {
         var insideCount = 0
+        var insideCountMax: Int
         var waiting: [@Sendable () -> Void] = []
     }
 
-    private let state = Mutex(State())
-    private let insideCountMax: Int
+    private let state: Mutex<State>
 
-    init(insideCountMax: Int) { self.insideCountMax = insideCountMax }
+    init(insideCountMax: Int) { state = Mutex(State(insideCountMax: insideCountMax)) }
 
     /// - Parameter notify: Called once after a refusal, when asking again is worthwhile.
     /// - Returns: Whether one piece may pass; `left` then has to be called once.
     func enter(orNotify notify: @escaping @Sendable () -> Void) -> Bool {
         state.withLock { state in
-            guard state.insideCount < insideCountMax else {
+            guard state.insideCount < state.insideCountMax else {
                 state.waiting.append(notify)
                 return false
             }
@@ -26,6 +26,9 @@ final class StoreGate: Sendable {
             return true
         }
     }
+
+    /// Everybody may pass from now on; who waits learns of it when somebody leaves.
+    func lift() { state.withLock { $0.insideCountMax = .max } }
 
     func left() {
         // All of them: one that was cancelled meanwhile would swallow the only call. They are as few as fetches.

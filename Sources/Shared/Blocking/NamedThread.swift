@@ -13,7 +13,7 @@ struct NamedThread: @unchecked Sendable {
     /// Starts `body` on a new thread.
     /// - Parameters:
     ///   - name: Cut to 15 bytes.
-    ///   - niceness: nice(2) of the thread alone, as Linux has it; 0 is that of the process.
+    ///   - niceness: Added to that of the process, for this thread alone, as nice(2) does it on Linux.
     /// - Returns: `nil` when the system has no thread to give (EAGAIN).
     init?(name: String, niceness: Int32, body: @escaping @Sendable () -> Void) {
         let start = Unmanaged.passRetained(Start(name: name, niceness: niceness, body: body))
@@ -25,7 +25,7 @@ struct NamedThread: @unchecked Sendable {
                 guard let argument else { return nil }
                 let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
                 NamedThread.nameCurrent(start.name)
-                if start.niceness > 0 { setpriority(.init(PRIO_PROCESS.rawValue), 0, start.niceness) }
+                if start.niceness > 0 { _ = nice(start.niceness) }
                 start.body()
                 return nil
             },
