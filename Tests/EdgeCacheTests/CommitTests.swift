@@ -8,12 +8,13 @@ import Testing
 /// Commits beside what else may happen to a blob's files.
 @Suite(.timeLimit(.minutes(1)))
 struct CommitTests {
-    private let blob = TestBlob(byteCount: 8 << 20)
+    private static let blob = TestBlob(byteCount: 8 << 20)
 
     /// A commit syncs for milliseconds to seconds. Found damaged meanwhile, the blob goes, and its name may belong to the
     /// file of the next fill by the time of the rename.
     @Test("a commit that is late does not take the file of the blob's next fill", arguments: 0..<20)
     func lateCommit(round: Int) async throws {
+        let blob = Self.blob
         let fixture = try CacheFixture()
         let old = try fixture.partial(blob, pieces: Array(0..<8))
         async let commit: Void = fixture.pool.run { fixture.cache.commit(old) }
