@@ -16,7 +16,7 @@ struct TransferTests {
         transfer.began(window: 30, now: .zero)
         #expect(transfer.next == .wait)
         transfer.windowLeft(now: .zero)
-        #expect(transfer.next == .ask(from: 80, upTo: 100, atMost: transfer.windowBytes))
+        #expect(transfer.next == .ask(from: 80, upTo: 100, atMost: Self.mib))
         transfer.began(window: 20, now: .zero)
         transfer.windowLeft(now: .zero)
         #expect(transfer.next == .wait)
@@ -43,21 +43,46 @@ struct TransferTests {
         #expect(transfer.next == .ask(from: 0, upTo: 10, atMost: Self.mib))
     }
 
-    @Test("a window is what the client took in 5 ms lately, whatever was in flight beside it, within the bounds")
-    func windowSize() {
+    @Test("a window's time runs from when it is the next to leave; time with none in flight does not count")
+    func windowTime() {
         var transfer = Transfer(range: 0..<(1 << 40))
         transfer.began(window: Self.mib, now: .seconds(5))
         transfer.began(window: 100_000, now: .seconds(5))
         transfer.windowLeft(now: .seconds(5) + .milliseconds(20))
-        #expect(transfer.windowBytes == Self.mib / 4)
-        // Timed from when the one before it had left.
+        #expect(transfer.next == .ask(from: Self.mib + 100_000, upTo: 1 << 40, atMost: Self.mib / 4))
         transfer.windowLeft(now: .seconds(5) + .milliseconds(25))
-        #expect(transfer.windowBytes == 100_000)
+        #expect(transfer.next == .ask(from: Self.mib + 100_000, upTo: 1 << 40, atMost: 100_000))
         transfer.began(window: 100_000, now: .seconds(9))
-        transfer.windowLeft(now: .seconds(9))
-        #expect(transfer.windowBytes == Transfer.windowBytesMax)
-        transfer.began(window: Self.mib, now: .seconds(10))
-        transfer.windowLeft(now: .seconds(90))
-        #expect(transfer.windowBytes == Transfer.windowBytesMin)
+        transfer.windowLeft(now: .seconds(9) + .milliseconds(5))
+        #expect(transfer.next == .ask(from: Self.mib + 200_000, upTo: 1 << 40, atMost: 100_000))
+    }
+
+    @Suite("The size of its windows")
+    struct ClientPaceTests {
+        @Test("is what it took in 5 ms, within the bounds, and at most twice what it was")
+        func size() {
+            var pace = ClientPace()
+            pace.took(TransferTests.mib, in: .milliseconds(40))
+            #expect(pace.windowBytes == TransferTests.mib / 8)
+            pace.took(64 << 20, in: .milliseconds(5))
+            #expect(pace.windowBytes == TransferTests.mib / 4)
+            for _ in 0..<10 { pace.took(64 << 20, in: .milliseconds(5)) }
+            #expect(pace.windowBytes == ClientPace.windowBytesMax)
+            pace.took(TransferTests.mib, in: .seconds(80))
+            #expect(pace.windowBytes == ClientPace.windowBytesMin)
+        }
+
+        @Test("follows the pace of a slow client, not the bursts in which its socket takes bytes")
+        func bursts() {
+            var pace = ClientPace()
+            pace.took(TransferTests.mib, in: .seconds(1))
+            #expect(pace.windowBytes == ClientPace.windowBytesMin)
+            // A second of silence, then 800 KiB at once.
+            for _ in 0..<100 {
+                pace.took(ClientPace.windowBytesMin, in: .seconds(1))
+                for _ in 0..<49 { pace.took(ClientPace.windowBytesMin, in: .microseconds(20)) }
+                #expect(pace.windowBytes == ClientPace.windowBytesMin)
+            }
+        }
     }
 }

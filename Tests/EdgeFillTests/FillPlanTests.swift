@@ -74,6 +74,18 @@ struct FillPlanTests {
         #expect(slow.moved(1, to: 8, end: 100) == [fetch(3, 24..<32)])
     }
 
+    @Test("one fetch until the first piece is here, and one more for whoever would wait for read-ahead alone")
+    func firstPieces() {
+        let plan = PlanUnderTest(PieceSet(pieceCount: 1000), fetchCounts: (1, 4, 8))
+        _ = plan.asksForParents(1)
+        _ = plan.parentsAnswered(count: 1)
+        #expect(plan.moved(1, to: 0, end: 100) == [fetch(0, 0..<8)])
+        #expect(plan.wants(2, piece: 500, end: 504).1 == [fetch(1, 500..<504)])
+        #expect(plan.wants(3, piece: 700, end: 704).1 == [])
+        plan.arrived(500, in: 1)
+        #expect(plan.stored(500) == [.wake([2]), fetch(2, 700..<704), fetch(3, 8..<16)])
+    }
+
     @Test("two fetches until the first piece is here; then four, and up to eight while readers wait for the network")
     func window() {
         let plan = PlanUnderTest(PieceSet(pieceCount: 1000), fetchCounts: (2, 4, 8))

@@ -147,8 +147,11 @@ extension BlobCache {
 
     // MARK: Committing
 
-    /// Commits on a thread of its own, in order. Never blocks. What finds no place is committed when it is next opened.
-    package func commitLater(_ blob: CachedBlob) { try? commits.submit { [self] in commit(blob) } }
+    /// Commits on a thread of its own, in order. Never blocks. What finds no place, or is closed before its turn, is
+    /// committed when it is next opened; what is evicted before its turn needs no commit.
+    package func commitLater(_ blob: CachedBlob) {
+        try? commits.submit { [self, weak blob] in if let blob { commit(blob) } }
+    }
 
     /// Makes a blob whose pieces are all on disk a complete one: sync, then rename. Blocks. If that fails, the blob is
     /// served on from where it is, and the files go when its name is next looked up or the cache is started.

@@ -51,7 +51,8 @@ package final class BlobCache: Sendable {
     let isTrimming = Atomic(false)
     /// A sync of a large blob takes seconds, in which nobody else shall wait for a thread; and a disk that syncs several
     /// at once ends none of them sooner.
-    package let commits = BlockingPool(name: "edge-commit", threadCount: 1, queueCountMax: 4096)
+    /// What it hashes before a commit stands back behind sending, as on the disk pool.
+    package let commits = BlockingPool(name: "edge-commit", threadCount: 1, queueCountMax: 4096, niceness: 5)
 
     package init(
         _ configuration: Configuration,

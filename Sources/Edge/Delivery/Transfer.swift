@@ -4,8 +4,8 @@
 /// value; the handler performs what `next` says.
 ///
 /// A window is checked when it is handed over, and read from the page cache when the socket has room. What lies in
-/// between is short for every client, since a window is no larger than what the client took in `windowTime` lately: a
-/// page that leaves memory meanwhile would be read from the disk unchecked, and on the event loop.
+/// between is short for every client, since a window is no larger than what its `ClientPace` says: a page that leaves
+/// memory meanwhile would be read from the disk unchecked, and on the event loop.
 package struct Transfer: Equatable {
     package enum Next: Equatable {
         /// Ask the reader for bytes from here on, `atMost` now and `upTo` the end in the long run.
@@ -19,18 +19,11 @@ package struct Transfer: Equatable {
     /// Two windows in flight keep the socket busy while the next one is checked, and let others have the event loop.
     package static let windowCountMax = 2
 
-    /// What a client gets of a window's bytes in this time is the size of its next one, within the bounds.
-    package static let windowTime = Duration.milliseconds(5)
-    package static let windowBytesMin: Int64 = 16 << 10
-    package static let windowBytesMax: Int64 = 2 << 20
-    /// Before anything is known of the client.
-    private static let firstWindowBytes: Int64 = 1 << 20
-
     package let end: Int64
     package private(set) var offset: Int64
     package private(set) var windowsInFlight = 0
     package private(set) var isWaiting = false
-    package private(set) var windowBytes = firstWindowBytes
+    private var pace = ClientPace()
     /// Sizes of the windows in flight.
     private var oldestBytes: Int64 = 0
     private var newestBytes: Int64 = 0
@@ -45,7 +38,7 @@ package struct Transfer: Equatable {
     package var next: Next {
         if offset == end { return windowsInFlight == 0 ? .finished : .wait }
         if isWaiting || windowsInFlight >= Self.windowCountMax { return .wait }
-        return .ask(from: offset, upTo: end, atMost: windowBytes)
+        return .ask(from: offset, upTo: end, atMost: pace.windowBytes)
     }
 
     /// Whether so many bytes more are all.
@@ -63,9 +56,7 @@ package struct Transfer: Equatable {
     }
 
     package mutating func windowLeft(now: Duration) {
-        let taken = max(now - since, .microseconds(1))
-        let inTime = Double(oldestBytes) * (Self.windowTime / taken)
-        windowBytes = Int64(min(max(inTime, Double(Self.windowBytesMin)), Double(Self.windowBytesMax)))
+        pace.took(oldestBytes, in: now - since)
         since = now
         oldestBytes = newestBytes
         windowsInFlight -= 1

@@ -44,6 +44,8 @@ final class Fill: Sendable {
         /// Moves when the fill becomes idle: a timer that finds it moved waits once more.
         var idleCount = 0
         var hasTimer = false
+        /// Whether the log says that the disk takes no blob.
+        var isRefusalKnown = false
         /// Whether what passes through is offered to the disk again after a while.
         var isOfferingToDisk = false
     }
@@ -181,7 +183,8 @@ final class Fill: Sendable {
 
     /// Disk pool.
     private func store(_ piece: Int, in fetch: ChunkFetch, _ bytes: UnsafeRawBufferPointer) {
-        let (list, isDirect) = state.withLock { state in (state.list, state.plan.isDirect) }
+        let (list, isDirect, hasEnded) = state.withLock { ($0.list, $0.plan.isDirect, $0.hasEnded) }
+        guard !hasEnded else { return }
         if !isDirect, let file = fileToFill() {
             do throws(CacheError) {
                 switch try engine.cache.store(file, piece: piece, bytes: bytes) {
@@ -373,23 +376,30 @@ final class Fill: Sendable {
     }
 
     /// Disk pool. Made by whoever comes first; the others wait for that.
-    /// - Returns: `nil` if the disk takes no blob.
+    /// - Returns: `nil` if the disk takes no blob, or the fill is over without one.
     private func fileToFill() -> CachedBlob? {
-        making.withLock { _ in
-            let (file, list, isDirect) = state.withLock { ($0.blob, $0.list, $0.plan.isDirect) }
-            guard file == nil, mayCreate, let list else { return file }
+        let (file, isNew) = making.withLock { _ in
+            let (file, list, hasEnded) = state.withLock { ($0.blob, $0.list, $0.hasEnded) }
+            guard file == nil, mayCreate, !hasEnded, let list else { return (file, false) }
             do throws(CacheError) {
                 let created = try engine.cache.create(name.digest, sizeBytes: name.sizeBytes, pieces: list)
                 state.withLock { $0.blob = created }
-                return created
+                return (created, true)
             } catch {
-                // Asked again every second from then on.
+                // Asked again for each piece, and every second.
+                let isKnown = state.withLock { state in
+                    defer { state.isRefusalKnown = true }
+                    return state.isRefusalKnown
+                }
                 engine.logger.log(
-                    level: isDirect ? .debug : .warning, "the disk takes no blob; passing it through",
+                    level: isKnown ? .debug : .warning, "the disk takes no blob; passing it through",
                     metadata: ["blob.digest": "\(name.digest)", "error": "\(error)"])
-                return nil
+                return (nil, false)
             }
         }
+        // Another fill had made it, and stored pieces that this one need not fetch.
+        if isNew, let file, file.present.count > 0 { decide { $0.diskIsBack(present: file.present) } }
+        return file
     }
 
     // MARK: Parents

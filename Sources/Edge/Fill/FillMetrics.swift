@@ -18,7 +18,8 @@ struct FillMetrics: Sendable {
     init(_ metrics: Metrics) {
         func bytes(_ parent: String) -> Counter {
             metrics.counter(
-                "depot_edge_fill_bytes_total", help: "Bytes of blobs received from parents.",
+                "depot_edge_fill_bytes_total",
+                help: "Bytes of blobs received from parents, but for the piece at which a fetch was cancelled.",
                 labels: [("parent", parent)])
         }
         originBytes = bytes("origin")

@@ -313,7 +313,7 @@ package struct FillPlan: Sendable {
             return [.askParents]
         }
         var actions: [Action] = []
-        while fetches.count < fetchCountMax, let run = demandedRun() ?? readAheadRun() {
+        while let run = demandedRun() ?? readAheadRun() {
             let trouble = troubles[chunk(of: run.lowerBound)]
             let parent = parent(avoiding: trouble?.notFoundParents ?? [])
             fetches[nextFetchID] = Fetch(pieces: run, parent: parent, next: run.lowerBound)
@@ -325,7 +325,18 @@ package struct FillPlan: Sendable {
 
     private var fetchCountMax: Int { min(pathCountMax, hasArrivals ? window : limits.firstFetchCount) }
 
+    /// Fetches of which nobody waits for a piece.
+    private var speculativeCount: Int {
+        let wanted = Set(queue.compactMap { readers[$0]?.waitsFor })
+        return fetches.values.count { fetch in
+            !wanted.contains { fetch.next <= $0 && $0 < fetch.pieces.upperBound }
+        }
+    }
+
     private func demandedRun() -> Range<Int>? {
+        // Until the first piece is there, read-ahead may have the only place, and nobody waits for that.
+        let others = hasArrivals ? fetches.count : fetches.count - speculativeCount
+        guard others < fetchCountMax, fetches.count < pathCountMax else { return nil }
         for id in queue {
             if let piece = readers[id]?.waitsFor, needsFetch(piece), let run = run(from: piece) { return run }
         }
@@ -333,12 +344,7 @@ package struct FillPlan: Sendable {
     }
 
     private func readAheadRun() -> Range<Int>? {
-        guard !isDirect else { return nil }
-        let wanted = Set(queue.compactMap { readers[$0]?.waitsFor })
-        let speculativeCount = fetches.values.count { fetch in
-            !wanted.contains { fetch.next <= $0 && $0 < fetch.pieces.upperBound }
-        }
-        guard speculativeCount < max(1, fetchCountMax - 1) else { return nil }
+        guard !isDirect, fetches.count < fetchCountMax, speculativeCount < max(1, fetchCountMax - 1) else { return nil }
         var nearest: (distance: Int, piece: Int)?
         for reader in readers.values {
             let chunkEnd = (chunk(of: reader.position) + 1 + window) * limits.chunkPieces
