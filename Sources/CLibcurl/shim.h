@@ -4,10 +4,12 @@
 #pragma once
 
 #include <curl/curl.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 // MARK: Typed variadics
 
@@ -32,6 +34,12 @@ static inline CURLcode depot_curl_set_header_function(CURL *easy, curl_write_cal
     return code == CURLE_OK ? (curl_easy_setopt)(easy, CURLOPT_HEADERDATA, context) : code;
 }
 
+static inline CURLcode depot_curl_set_open_socket_function(
+    CURL *easy, curl_opensocket_callback function, void *context) {
+    CURLcode code = (curl_easy_setopt)(easy, CURLOPT_OPENSOCKETFUNCTION, function);
+    return code == CURLE_OK ? (curl_easy_setopt)(easy, CURLOPT_OPENSOCKETDATA, context) : code;
+}
+
 static inline CURLMcode depot_curl_multi_set_long(CURLM *multi, CURLMoption option, long value) {
     return (curl_multi_setopt)(multi, option, value);
 }
@@ -47,6 +55,28 @@ static inline bool depot_curl_next_done(CURLM *multi, CURL **easy, CURLcode *res
         return true;
     }
     return false;
+}
+
+// MARK: Addresses
+
+/// Copies the IP address that libcurl is about to connect to, in network order.
+/// @return Its bytes, 4 or 16; 0 for a family that is neither IPv4 nor IPv6.
+static inline size_t depot_curl_copy_address(const struct curl_sockaddr *address, unsigned char bytes[16]) {
+    // libcurl declares the address as a `sockaddr`, but stores one of its family's size.
+    if (address->family == AF_INET && address->addrlen >= sizeof(struct sockaddr_in)) {
+        memcpy(bytes, &((const struct sockaddr_in *)(const void *)&address->addr)->sin_addr, 4);
+        return 4;
+    }
+    if (address->family == AF_INET6 && address->addrlen >= sizeof(struct sockaddr_in6)) {
+        memcpy(bytes, &((const struct sockaddr_in6 *)(const void *)&address->addr)->sin6_addr, 16);
+        return 16;
+    }
+    return 0;
+}
+
+/// What libcurl does itself where no function is set, for no child process to inherit.
+static inline curl_socket_t depot_curl_open_socket(const struct curl_sockaddr *address) {
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
 // MARK: Body sink

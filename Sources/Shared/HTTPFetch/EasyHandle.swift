@@ -49,12 +49,14 @@ final class EasyHandle {
     ///
     /// - Parameters:
     ///   - context: What the callbacks get; outlives the transfer.
+    ///   - socketFunction: Called with the address of each connection, unless the request takes any.
     ///   - roomFunction: See `depot_curl_sink.next_room`.
     /// - Throws: `.invalidRequest` for what may not be sent, `.other` for an option that this libcurl refuses.
     func prepare(
         _ request: FetchRequest,
         _ configuration: Fetcher.Configuration,
         context: UnsafeMutableRawPointer,
+        socketFunction: curl_opensocket_callback,
         headerFunction: curl_write_callback,
         roomFunction:
             @convention(c) (UnsafeMutableRawPointer?, UnsafeMutablePointer<Int>?) -> UnsafeMutablePointer<
@@ -68,6 +70,7 @@ final class EasyHandle {
         try setMethod(request)
         try setHeaders(request)
         try setLimits(request)
+        if request.addresses == .publicOnly { try setSocketFunction(socketFunction, context) }
         sink.pointee.next_room = roomFunction
         sink.pointee.receive = bodyFunction
         sink.pointee.context = context
@@ -159,6 +162,14 @@ final class EasyHandle {
             try set(CURLOPT_LOW_SPEED_TIME, max(1, Int(lowSpeed.during.components.seconds)))
         }
         if let total = request.totalTimeout { try set(CURLOPT_TIMEOUT_MS, total.milliseconds) }
+    }
+
+    private func setSocketFunction(
+        _ function: curl_opensocket_callback, _ context: UnsafeMutableRawPointer
+    ) throws(FetchError) {
+        try check(depot_curl_set_open_socket_function(raw, function, context), CURLOPT_OPENSOCKETFUNCTION)
+        // A connection of the pool may go to an address that another request was free to use.
+        try set(CURLOPT_FRESH_CONNECT, 1)
     }
 
     private func appendHeader(_ line: String) throws(FetchError) {

@@ -33,6 +33,15 @@ package struct FetchRequest: Sendable {
     package var totalTimeout: Duration?
     /// Without it, `http` URLs fail the request.
     package var allowPlainHTTP: Bool
+    /// Which addresses the host may have. Judged after the name is resolved, for each address before it is connected to.
+    package var addresses: Addresses
+
+    package enum Addresses: Sendable {
+        /// For hosts that the operator named.
+        case any
+        /// For hosts that somebody else named: nothing inside this network answers. See `PublicAddress`.
+        case publicOnly
+    }
 
     package struct LowSpeed: Sendable {
         package var bytesPerSecond: Int
@@ -58,7 +67,8 @@ package struct FetchRequest: Sendable {
         firstByteTimeout: Duration? = .seconds(30),
         lowSpeed: LowSpeed? = nil,
         totalTimeout: Duration? = nil,
-        allowPlainHTTP: Bool = false
+        allowPlainHTTP: Bool = false,
+        addresses: Addresses = .any
     ) {
         self.method = method
         self.url = url
@@ -71,6 +81,7 @@ package struct FetchRequest: Sendable {
         self.lowSpeed = lowSpeed
         self.totalTimeout = totalTimeout
         self.allowPlainHTTP = allowPlainHTTP
+        self.addresses = addresses
     }
 }
 

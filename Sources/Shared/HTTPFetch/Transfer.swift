@@ -19,6 +19,8 @@ final class Transfer {
     /// Why our side gave up. It explains the error that libcurl reports after a callback refused.
     private var refusal: FetchError?
     private var outcome: Result<Void, FetchError>?
+    /// Of a connection that was not made since the request wants public addresses only.
+    private var refusedAddress: PublicAddress.Kind?
 
     init(_ start: Mailbox.Start, easy: EasyHandle, headLimits: HeadReader.Limits, now: ContinuousClock.Instant) {
         id = start.id
@@ -37,6 +39,10 @@ final class Transfer {
             request,
             configuration,
             context: Unmanaged.passUnretained(self).toOpaque(),
+            socketFunction: { context, _, address in
+                guard let context, let address, Transfer.from(context).accepts(address) else { return CURL_SOCKET_BAD }
+                return depot_curl_open_socket(address)
+            },
             headerFunction: { bytes, unit, count, context in
                 guard let context, let bytes else { return 0 }
                 let line = UnsafeRawBufferPointer(start: bytes, count: unit * count)
@@ -109,7 +115,21 @@ final class Transfer {
         if code == CURLE_OUT_OF_MEMORY, !reader.isComplete {
             return FetchError(.tooLarge, "a line of the answer's head is too long", curlCode: Int(code.rawValue))
         }
+        // libcurl went on to the host's other addresses, if there were any, so none of them is both public and there.
+        if code == CURLE_COULDNT_CONNECT, let refusedAddress {
+            return FetchError(.connect, "the host has \(refusedAddress.words)", curlCode: Int(code.rawValue))
+        }
         return FetchError(code, easy.failureText)
+    }
+
+    /// Judges an address that libcurl is about to connect to.
+    private func accepts(_ address: UnsafePointer<curl_sockaddr>) -> Bool {
+        let bytes = withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 16) { buffer in
+            Array(buffer.prefix(depot_curl_copy_address(address, buffer.baseAddress)))
+        }
+        let kind = PublicAddress.kind(of: bytes)
+        if kind != .isPublic { refusedAddress = kind }
+        return kind == .isPublic
     }
 
     /// - Returns: Whether the transfer goes on.
