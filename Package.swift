@@ -135,6 +135,7 @@ let package = Package(
                 .crypto,
                 .httpTypes, .hummingbird, .jwt, .logging,
             ]),
+        target("OriginTrust", in: .origin, "Trust", imports: ["OCI"]),
         target(
             "OriginEdgeControl", in: .origin, "EdgeControl",
             imports: [
@@ -275,6 +276,7 @@ let package = Package(
                 "OriginRegistryAPI", .httpTypes,
             ]),
         tests("OriginSecretsTests", imports: ["Disk", "OriginMetadata", "OriginSecrets", "TestSupport"]),
+        tests("OriginTrustTests", imports: ["OCI", "OriginTrust"]),
         tests(
             "OriginUploadsTests",
             imports: [
