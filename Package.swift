@@ -35,6 +35,7 @@ extension Target.Dependency {
     static let argumentParser = product(name: "ArgumentParser", package: "swift-argument-parser")
     static let configuration = product(name: "Configuration", package: "swift-configuration")
     static let crypto = product(name: "Crypto", package: "swift-crypto")
+    static let cryptoExtras = product(name: "CryptoExtras", package: "swift-crypto")
     static let deque = product(name: "DequeModule", package: "swift-collections")
     static let hummingbird = product(name: "Hummingbird", package: "hummingbird")
     static let hummingbirdCore = product(name: "HummingbirdCore", package: "hummingbird")
@@ -135,7 +136,9 @@ let package = Package(
                 .crypto,
                 .httpTypes, .hummingbird, .jwt, .logging,
             ]),
-        target("OriginTrust", in: .origin, "Trust", imports: ["OCI"]),
+        target(
+            "OriginTrust", in: .origin, "Trust",
+            imports: ["Grammar", "OCI", "Telemetry", "HTTPFetch", .crypto, .cryptoExtras, .logging]),
         target(
             "OriginEdgeControl", in: .origin, "EdgeControl",
             imports: [
@@ -276,7 +279,13 @@ let package = Package(
                 "OriginRegistryAPI", .httpTypes,
             ]),
         tests("OriginSecretsTests", imports: ["Disk", "OriginMetadata", "OriginSecrets", "TestSupport"]),
-        tests("OriginTrustTests", imports: ["OCI", "OriginTrust"]),
+        tests(
+            "OriginTrustTests",
+            imports: [
+                "Grammar", "OCI", "Telemetry", "HTTPFetch", "OriginTrust", "LoopbackServer", "StackSupport", .crypto,
+                .cryptoExtras, .logging,
+            ],
+            resources: [.copy("issuer.py")]),
         tests(
             "OriginUploadsTests",
             imports: [

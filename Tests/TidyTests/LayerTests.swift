@@ -27,7 +27,7 @@ import Testing
         "Uploads": ["OriginMetadata", "OriginBlobStore", "Hashing", "Blocking"],
         "Lifecycle": ["OriginMetadata", "OriginBlobStore", "Blocking"],
         "Auth": ["OriginHTTP", "OriginMetadata", "OriginSecrets", "Hashing", "Disk"],
-        "Trust": [],
+        "Trust": ["HTTPFetch"],
         "EdgeControl": [
             "OriginHTTP", "OriginAuth", "OriginMetadata", "OriginBlobStore", "OriginSecrets", "SignedURL",
             "EdgeProtocol",
