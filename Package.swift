@@ -133,7 +133,7 @@ let package = Package(
             "OriginAuth", in: .origin, "Auth",
             imports: [
                 "Grammar", "OCI", "Telemetry", "Hashing", "Disk", "OriginHTTP", "OriginMetadata", "OriginSecrets",
-                .crypto,
+                "OriginTrust", .crypto,
                 .httpTypes, .hummingbird, .jwt, .logging,
             ]),
         target(
@@ -157,8 +157,8 @@ let package = Package(
         target(
             "OriginAdminAPI", in: .origin, "AdminAPI",
             imports: [
-                "Grammar", "OCI", "Telemetry", "EdgeProtocol", "OriginHTTP", "OriginMetadata", "OriginAuth",
-                "OriginEdgeControl", .httpTypes, .hummingbird,
+                "Grammar", "OCI", "Telemetry", "Hashing", "EdgeProtocol", "OriginHTTP", "OriginMetadata",
+                "OriginTrust", "OriginAuth", "OriginEdgeControl", .httpTypes, .hummingbird, .nioCore,
             ]),
         target(
             "OriginCommandLine", in: .origin, "CommandLine",
@@ -166,8 +166,9 @@ let package = Package(
         .executableTarget(
             name: "depot-origin",
             dependencies: [
-                "OCI", "Blocking", "Telemetry", "Config", "Hashing", "SignedURL", "Disk", "HTTPServer", "OriginHTTP",
-                "OriginMetadata", "OriginPrivatePostgres", "OriginSecrets", "OriginBlobStore", "OriginUploads",
+                "OCI", "Blocking", "Telemetry", "Config", "Hashing", "SignedURL", "Disk", "HTTPServer", "HTTPFetch",
+                "OriginHTTP", "OriginTrust", "OriginMetadata", "OriginPrivatePostgres", "OriginSecrets",
+                "OriginBlobStore", "OriginUploads",
                 "OriginLifecycle", "OriginAuth", "OriginEdgeControl", "OriginRegistryAPI", "OriginAdminAPI",
                 "OriginCommandLine",
                 .argumentParser, .logging, .nioCore, .lifecycle, .unixSignals,

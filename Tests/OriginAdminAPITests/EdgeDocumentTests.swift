@@ -12,7 +12,9 @@ import Testing
 @Suite("Edges in the admin API")
 struct EdgeDocumentTests {
     static func description(_ text: String) throws -> EdgeDescription {
-        try EdgeDocument.description(Array(text.utf8), bytesMax: 4096)
+        let document = try BoundedJSON.parse(Array(text.utf8), limits: JSONLimits(bytesMax: 4096))
+        try EdgeDocument.description.check(document)
+        return try EdgeDocument.description(document)
     }
 
     @Test("a description is read with and without a location")
@@ -41,7 +43,7 @@ struct EdgeDocumentTests {
             #"{"name":"a","name":"b","region":"eu","url":"http://a"}"#,
         ])
     func badDescriptions(text: String) {
-        #expect(throws: EdgeEnrollmentError.self) { try Self.description(text) }
+        #expect(throws: (any Error).self) { try Self.description(text) }
     }
 
     @Test("the answer to a creation holds the credential; a listing never does")
@@ -51,16 +53,16 @@ struct EdgeDocumentTests {
             wrappedJoinSecret: [1, 2, 3], createdAt: Date(timeIntervalSince1970: 0), isEnabled: true)
         let credential = try #require(
             JoinCredential(edgeID: record.id, secret: Array(repeating: 9, count: 32), originURL: "http://o:1"))
-        let created = EdgeDocument.created(record, credential)
+        let created = EdgeDocument.document(record, credential)
         #expect(created["credential"] == .string(credential.text))
         #expect(created["location"]?["latitude"] == .number("1.0"))
         let report = FleetState.Report(
             isDraining: false, clockOffset: .zero, freeBytes: 5, capacityBytes: 6, inflightRequestCount: 7)
-        let serving = EdgeDocument.status(Fleet.Status(record: record, absence: nil, report: report))
+        let serving = EdgeDocument.document(Fleet.Status(record: record, absence: nil, report: report))
         #expect(serving["state"] == .string("serving"))
         #expect(serving["capacity_bytes"] == .number("6"))
         #expect(serving["credential"] == nil)
-        let absent = EdgeDocument.status(Fleet.Status(record: record, absence: .notConnected, report: nil))
+        let absent = EdgeDocument.document(Fleet.Status(record: record, absence: .notConnected, report: nil))
         #expect(absent["state"] == .string("not_connected"))
     }
 }

@@ -15,6 +15,10 @@ final class MemoryStore: CredentialStore {
     struct State {
         var tokens: [TokenRecord: [UInt8]] = [:]
         var organizations: [Organization] = []
+        var projects: [Project] = []
+        var repositories: [Repository] = []
+        /// What the reference of a token reaches besides itself.
+        var reached: [OCI.Digest] = []
         var queryCount = 0
         var isAway = false
     }
@@ -46,6 +50,20 @@ final class MemoryStore: CredentialStore {
         try ask { $0.tokens.keys.first { $0.id == id } }
     }
 
+    func project(_ publicID: String, inOrganization id: Int64) async throws(DatabaseError) -> Project? {
+        try ask { $0.projects.first { $0.publicID == publicID && $0.organizationID == id } }
+    }
+
+    func repository(organizationID: Int64, name: RepositoryName) async throws(DatabaseError) -> Repository? {
+        try ask { $0.repositories.first { $0.organizationID == organizationID && $0.name == name } }
+    }
+
+    func reaches(
+        _ digest: OCI.Digest, from reference: String, inRepository id: Int64
+    ) async throws(DatabaseError) -> Bool {
+        try ask { $0.reached.contains(digest) }
+    }
+
     func organization(slug: OrganizationSlug) async throws(DatabaseError) -> Organization? {
         try ask { $0.organizations.first { $0.slug == slug } }
     }
@@ -56,14 +74,20 @@ final class TestClock: Sendable {
     private let start = ContinuousClock.now
     private let elapsed = Mutex(Duration.zero)
 
+    private let paused = Mutex<[Duration]>([])
+
     func advance(_ duration: Duration) { elapsed.withLock { $0 += duration } }
+
+    /// What was waited for, without waiting.
+    var pauses: [Duration] { paused.withLock { $0 } }
 
     var unixSeconds: Int64 { 1_800_000_000 + elapsed.withLock { $0.components.seconds } }
     var instant: ContinuousClock.Instant { start + elapsed.withLock { $0 } }
 
     var authClock: AuthService.Clock {
         AuthService.Clock(
-            now: { Date(timeIntervalSince1970: Double(self.unixSeconds)) }, instant: { self.instant })
+            now: { Date(timeIntervalSince1970: Double(self.unixSeconds)) }, instant: { self.instant },
+            pause: { duration in self.paused.withLock { $0.append(duration) } })
     }
 }
 
@@ -77,30 +101,45 @@ struct AuthFixture {
     let acme = Organization(id: 1, slug: slug("acme"), label: "aaaaaaaaaaaaaaaa", missingReferences: .children)
     let other = Organization(id: 2, slug: slug("other"), label: "bbbbbbbbbbbbbbbb", missingReferences: .children)
     let repository = repositoryName("team/app")
+    let project = Project(id: 31, organizationID: 1, publicID: "projectaaa", name: "web")
+    let otherProject = Project(id: 32, organizationID: 1, publicID: "projectbbb", name: "api")
     let organizationToken = TokenText.generate(.organization)
     let pullToken = TokenText.generate(.pull)
     let administratorToken = TokenText.generate(.user)
-    let organizationRecord = TokenRecord(
-        id: 11, kind: .organization, organizationID: 1, userID: nil, isAdministrator: false, name: "ci",
-        expiresAt: nil, revokedAt: nil)
+    let organizationRecord = TokenRecord(id: 11, kind: .organization, holder: .organization(1), name: "ci")
     let service: AuthService
     let tokens: RegistryTokens
 
-    init() async throws {
+    init(rates: RequestLimits.Rates = RequestLimits.Rates()) async throws {
         tokens = try await RegistryTokens(current: key)
         service = AuthService(
-            store: store, tokens: tokens, clock: clock.authClock,
+            store: store, tokens: tokens, rates: rates, clock: clock.authClock,
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
-        store.state.withLock { [acme, other] in $0.organizations = [acme, other] }
+        store.state.withLock { [acme, other, project, otherProject] state in
+            state.organizations = [acme, other]
+            state.projects = [project, otherProject]
+        }
         store.add(organizationRecord, organizationToken)
         store.add(
             TokenRecord(
-                id: 12, kind: .pull, organizationID: 1, userID: nil, isAdministrator: false, name: "pull",
-                expiresAt: nil, revokedAt: nil), pullToken)
+                id: 12, kind: .pull,
+                holder: .repository(41, name: repository, reference: nil, organizationID: 1), name: "pull"),
+            pullToken)
         store.add(
             TokenRecord(
-                id: 13, kind: .user, organizationID: nil, userID: 1, isAdministrator: true, name: "admin",
-                expiresAt: nil, revokedAt: nil), administratorToken)
+                id: 13, kind: .user, holder: .user(id: 1, name: "root", isAdministrator: true, roles: [:]),
+                name: "admin"), administratorToken)
+    }
+
+    /// Adds a token and returns its secret.
+    func token(_ id: Int64, _ kind: TokenKind, _ holder: TokenRecord.Holder) -> TokenText {
+        let text = TokenText.generate(kind)
+        store.add(TokenRecord(id: id, kind: kind, holder: holder, name: "token"), text)
+        return text
+    }
+
+    static func caller(_ authorization: [String], address: String = "192.0.2.1") -> Caller {
+        Caller(authorization: authorization, address: address, requestID: "0")
     }
 
     static func basic(_ secret: String, user: String = "x-token") -> [String] {
@@ -109,7 +148,7 @@ struct AuthFixture {
 
     /// A registry token for the organization's token, with these actions on `repository`.
     func bearer(_ actions: Set<Action>, service name: String = target.service) async throws -> [String] {
-        let identity = try await service.identity(ofSecret: organizationToken.secret)
+        let identity = try await service.identity(ofSecret: organizationToken.secret, of: Self.caller([]))
         let scope = Scope(organization: acme.slug, name: repository, actions: actions)
         return ["Bearer " + (try await service.issueToken(for: identity, scopes: [scope], service: name).token)]
     }
@@ -119,12 +158,13 @@ struct AuthFixture {
         _ authorization: [String],
         _ action: Action,
         organization: OrganizationSlug? = nil,
-        repository name: RepositoryName? = nil
+        repository name: RepositoryName? = nil,
+        content: RequestedContent = .whole
     ) async -> Outcome {
         do throws(AuthRefusal) {
             let admitted = try await service.admit(
-                authorization: authorization, target: Self.target, organization: organization ?? acme.slug,
-                repository: name ?? repository, action: action)
+                Self.caller(authorization), target: Self.target, organization: organization ?? acme.slug,
+                repository: name ?? repository, action: action, content: content)
             return .admitted(admitted.organization.id)
         } catch {
             return .refused(error.status, error.message, error.challenge)

@@ -21,7 +21,7 @@ struct AuthServiceTests {
         #expect(absent.challenge == "\(base),scope=\"repository:nobody/team/app:pull\"")
         #expect(absent.status == 401)
         await #expect(throws: AuthRefusal.self) {
-            try await fixture.service.authenticate(authorization: [], target: AuthFixture.target)
+            try await fixture.service.authenticate(AuthFixture.caller([]), target: AuthFixture.target)
         }
         #expect(fixture.store.queryCount == 0)
     }
@@ -108,7 +108,8 @@ struct AuthServiceTests {
     @Test("issuing leaves out what the identity has no right to")
     func intersection() async throws {
         let fixture = try await AuthFixture()
-        let identity = try await fixture.service.identity(ofSecret: fixture.pullToken.secret)
+        let identity = try await fixture.service.identity(
+            ofSecret: fixture.pullToken.secret, of: AuthFixture.caller([]))
         let all = Set(Action.allCases)
         let asked = [
             Scope(organization: fixture.acme.slug, name: fixture.repository, actions: all),
@@ -149,9 +150,7 @@ struct AuthServiceTests {
         let old = fixture.organizationRecord
         fixture.store.replace(
             old,
-            by: TokenRecord(
-                id: old.id, kind: old.kind, organizationID: old.organizationID, userID: nil, isAdministrator: false,
-                name: old.name, expiresAt: nil, revokedAt: Date()))
+            by: TokenRecord(id: old.id, kind: old.kind, holder: old.holder, name: old.name, revokedAt: Date()))
         #expect(await fixture.outcome(bearer, .pull).status == 200)
         fixture.clock.advance(.seconds(3))
         #expect(await fixture.outcome(bearer, .pull).status == 401)
@@ -170,8 +169,8 @@ struct AuthServiceTests {
         fixture.store.replace(
             old,
             by: TokenRecord(
-                id: old.id, kind: old.kind, organizationID: old.organizationID, userID: nil, isAdministrator: false,
-                name: old.name, expiresAt: Date(timeIntervalSince1970: 1_800_000_010), revokedAt: nil))
+                id: old.id, kind: old.kind, holder: old.holder, name: old.name,
+                expiresAt: Date(timeIntervalSince1970: 1_800_000_010)))
         let basic = AuthFixture.basic(fixture.organizationToken.secret)
         #expect(await fixture.outcome(basic, .pull).status == 200)
         fixture.clock.advance(.seconds(10))

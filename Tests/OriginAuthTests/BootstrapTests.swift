@@ -26,9 +26,9 @@ struct BootstrapTests {
         #expect(try #require(try FileStatus.of(path)).permissions & 0o777 == 0o600)
         let token = try #require(try await database.token(secretSHA256: credentials.token.sha256))
         #expect(token.kind == .organization)
-        #expect(!token.isAdministrator)
+        #expect(!Identity(token).isAdministrator)
         let administrator = try #require(try await database.token(secretSHA256: credentials.administratorToken.sha256))
-        #expect(administrator.isAdministrator)
+        #expect(Identity(administrator).isAdministrator)
 
         try await Bootstrap(database: database, path: path, tellTerminal: nil).run()
         #expect(try Self.credentials(path)?.token.secret == credentials.token.secret)

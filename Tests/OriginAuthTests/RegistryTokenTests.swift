@@ -131,7 +131,7 @@ struct RegistryTokenTests {
     func rotation() async throws {
         let old = RegistryTokens.Key.generate()
         let new = RegistryTokens.Key.generate()
-        let identity = Identity(tokenID: 1, kind: .organization, organizationID: 1, userID: nil, isAdministrator: false)
+        let identity = Identity(TokenRecord(id: 1, kind: .organization, holder: .organization(1), name: "ci"))
         let before = try await RegistryTokens(current: old)
         let during = try await RegistryTokens(current: new, others: [old])
         let after = try await RegistryTokens(current: new)

@@ -38,13 +38,16 @@ struct AccountTests {
         let secret = [UInt8](repeating: 7, count: 32)
         let expiry = Date(timeIntervalSince1970: 2_000_000_000)
         let made = try await database.createToken(
-            kind: .pull, organizationID: organization.id, userID: nil, name: "ci", secretSHA256: secret,
-            expiresAt: expiry)
+            NewToken(
+                kind: .organization, owner: .organization(organization.id), name: "ci", secretSHA256: secret,
+                expiresAt: expiry))
         let again = try await database.createToken(
-            kind: .organization, organizationID: organization.id, userID: nil, name: "x", secretSHA256: secret,
-            expiresAt: nil)
+            NewToken(
+                kind: .organization, owner: .organization(organization.id), name: "x", secretSHA256: secret,
+                expiresAt: nil))
         #expect(made == again)
-        #expect(made.kind == .pull && made.expiresAt == expiry && made.revokedAt == nil && !made.isAdministrator)
+        #expect(made.kind == .organization && made.holder == .organization(organization.id))
+        #expect(made.expiresAt == expiry && made.revokedAt == nil && made.lastUsedAt == nil)
         #expect(try await database.token(secretSHA256: secret) == made)
         #expect(try await database.token(id: made.id) == made)
         #expect(try await database.token(secretSHA256: [UInt8](repeating: 8, count: 32)) == nil)
@@ -57,9 +60,12 @@ struct AccountTests {
         for (index, isAdministrator) in [false, true].enumerated() {
             let user = try await database.createUser(name: "user-\(index)", isAdministrator: isAdministrator)
             let token = try await database.createToken(
-                kind: .user, organizationID: nil, userID: user.id, name: "x",
-                secretSHA256: [UInt8](repeating: UInt8(index), count: 32), expiresAt: nil)
-            #expect(token.isAdministrator == isAdministrator)
+                NewToken(
+                    kind: .user, owner: .user(user.id), name: "x",
+                    secretSHA256: [UInt8](repeating: UInt8(index), count: 32), expiresAt: nil))
+            #expect(
+                token.holder
+                    == .user(id: user.id, name: user.name, isAdministrator: isAdministrator, roles: [:]))
         }
         await database.close()
     }
@@ -86,7 +92,11 @@ struct AccountTests {
         let winner = try #require(done.first)
         #expect(try await database.isBootstrapped())
         let administrator = try await database.token(secretSHA256: [UInt8](repeating: 100 + winner, count: 32))
-        #expect(administrator?.isAdministrator == true)
+        guard case .user(_, "admin", true, let roles)? = administrator?.holder else {
+            Issue.record("the first user is no administrator")
+            return
+        }
+        #expect(Array(roles.values) == [.owner])
         for origin in UInt8(0)..<6 {
             let token = try await database.token(secretSHA256: [UInt8](repeating: origin, count: 32))
             #expect((token != nil) == (origin == winner))

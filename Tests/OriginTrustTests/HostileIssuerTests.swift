@@ -11,12 +11,14 @@ struct HostileIssuerTests {
 
     /// The fault of an otherwise good token of an issuer that was changed in one respect.
     private func fault(
-        privateHosts: Set<String> = ["127.0.0.1"], _ change: (ScriptedIssuer) throws -> Void
+        privateHosts: Set<String> = ["127.0.0.1"], fetchTimeout: Duration = .seconds(60),
+        _ change: (ScriptedIssuer) throws -> Void
     ) async throws -> TrustFault? {
         let issuer = try ScriptedIssuer(keys: key.jwk())
         defer { issuer.close() }
         try change(issuer)
-        return try await VerifierFixture(privateHosts: privateHosts).fault(key.token(goodClaims(of: issuer.url)))
+        return try await VerifierFixture(privateHosts: privateHosts, fetchTimeout: fetchTimeout).fault(
+            key.token(goodClaims(of: issuer.url)))
     }
 
     @Test("without any change the issuer is fine")
@@ -107,15 +109,15 @@ struct HostileIssuerTests {
         #expect(fault?.kind == .issuerUnavailable)
     }
 
-    @Test("an issuer that says nothing more is given up after 5 seconds")
+    @Test("an issuer that says nothing more is given up when its time is over")
     func silent() async throws {
         let start = ContinuousClock.now
-        let fault = try await fault { issuer in
+        let fault = try await fault(fetchTimeout: .seconds(2)) { issuer in
             issuer.set(ScriptedIssuer.keysPath, .raw("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"))
         }
         #expect(fault?.kind == .issuerUnavailable)
         #expect(fault?.detail.contains("timeout") == true)
-        #expect(ContinuousClock.now - start > .seconds(4))
+        #expect(ContinuousClock.now - start > .seconds(1))
     }
 
     @Test("a private issuer whose keys lie at another private host that nobody named")

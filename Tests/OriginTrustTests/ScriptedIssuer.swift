@@ -114,9 +114,11 @@ struct VerifierFixture: Sendable {
     let metrics = Metrics()
     let verifier: TrustVerifier
 
-    init(privateHosts: Set<String> = ["127.0.0.1"]) throws {
+    /// - Parameter fetchTimeout: Long: the machine may be busy with other tests.
+    init(privateHosts: Set<String> = ["127.0.0.1"], fetchTimeout: Duration = .seconds(60)) throws {
         verifier = TrustVerifier(
-            fetcher: try Fetcher(name: "trust"), privateHosts: privateHosts, clock: clock.trustClock,
+            fetcher: try Fetcher(name: "trust"), privateHosts: privateHosts, fetchTimeout: fetchTimeout,
+            clock: clock.trustClock,
             logger: Logger(label: "trust") { _ in SwiftLogNoOpLogHandler() }, metrics: metrics)
     }
 

@@ -26,7 +26,7 @@ import Testing
         "BlobStore": ["Hashing", "Disk", "Blocking"],
         "Uploads": ["OriginMetadata", "OriginBlobStore", "Hashing", "Blocking"],
         "Lifecycle": ["OriginMetadata", "OriginBlobStore", "Blocking"],
-        "Auth": ["OriginHTTP", "OriginMetadata", "OriginSecrets", "Hashing", "Disk"],
+        "Auth": ["OriginHTTP", "OriginMetadata", "OriginSecrets", "OriginTrust", "Hashing", "Disk"],
         "Trust": ["HTTPFetch"],
         "EdgeControl": [
             "OriginHTTP", "OriginAuth", "OriginMetadata", "OriginBlobStore", "OriginSecrets", "SignedURL",
@@ -38,7 +38,8 @@ import Testing
             "SignedURL", "HTTPServer", "Hashing", "Disk", "Blocking",
         ],
         "AdminAPI": [
-            "OriginHTTP", "OriginAuth", "OriginMetadata", "OriginEdgeControl", "EdgeProtocol", "HTTPServer",
+            "OriginHTTP", "OriginAuth", "OriginTrust", "OriginMetadata", "OriginEdgeControl", "EdgeProtocol",
+            "HTTPServer", "Hashing",
         ],
         "CommandLine": ["HTTPFetch", "Blocking", "Config", "Disk"],
     ]

@@ -8,97 +8,128 @@ package import OriginAuth
 package import OriginEdgeControl
 package import OriginHTTP
 import OriginMetadata
+import Telemetry
 
 /// `/api/v1` on the admin listener: what the command line speaks. JSON in and out, problem documents (RFC 9457) for
-/// refusals, an administrator's token for everything.
+/// refusals. One table of routes, each with the right that it needs; the gate decides before a body is read.
 package struct AdminAPI: RouteGroup {
+    static let prefix = "/api/v1"
     private static let bodyBytesMax = 64 * 1024
 
     private let auth: AuthService
-    private let enrollment: EdgeEnrollment
-    private let fleet: Fleet
+    private let audit: AuditLog
+    let routes: [AdminRoute]
 
-    package init(auth: AuthService, enrollment: EdgeEnrollment, fleet: Fleet) {
-        self.auth = auth
-        self.enrollment = enrollment
-        self.fleet = fleet
+    package init(
+        changes: AdminChanges, audit: AuditLog, privateHosts: Set<String>, enrollment: EdgeEnrollment, fleet: Fleet
+    ) {
+        auth = changes.auth
+        self.audit = audit
+        let parts: [[AdminRoute]] = [
+            IdentityRoutes(auth: changes.auth).routes,
+            OrganizationRoutes(changes: changes).routes,
+            UserRoutes(changes: changes).routes,
+            ProjectRoutes(changes: changes).routes,
+            RepositoryRoutes(changes: changes).routes,
+            TokenRoutes(changes: changes).routes,
+            TrustRoutes(changes: changes, privateHosts: privateHosts).routes,
+            AuditRoutes(database: changes.database).routes,
+            EdgeRoutes(changes: changes, enrollment: enrollment, fleet: fleet).routes,
+        ]
+        let described = parts.flatMap(\.self)
+        routes = described + [OpenAPIDocument.route(describing: described)]
     }
 
-    package var prefixes: [String] { ["/api/v1"] }
+    package var prefixes: [String] { [Self.prefix] }
 
     package func respond(to request: Request, context: OriginRequestContext) async throws -> Response {
         do {
-            _ = try await auth.administrator(authorization: request.headers[values: .authorization])
-            switch (RawTarget(request).path, request.method) {
-            case ("/api/v1/edges", .get): return try listEdges()
-            case ("/api/v1/edges", .post): return try await createEdge(request, context)
-            case ("/api/v1/edges", _):
-                throw Problem(
-                    .methodNotAllowed, "the method is not one of this resource", headers: [.allow: "GET, POST"])
-            default:
-                throw Problem(.notFound, "there is no such resource")
-            }
-        } catch let refusal as AuthRefusal {
-            guard refusal.kind != .unavailable else {
-                return .failure(.serviceUnavailable, requestID: request.requestID, retryAfterSeconds: 1)
-            }
-            return Problem(refusal).response
+            return try await answer(request, context)
         } catch let problem as Problem {
             return problem.response
         } catch is BodyTooLarge {
             return Problem(.contentTooLarge, "the body is larger than \(Self.bodyBytesMax) bytes").response
+        } catch let error as DatabaseError where error.isDatabaseAway {
+            return .failure(.serviceUnavailable, requestID: request.requestID, retryAfterSeconds: 1)
         }
     }
 
-    private func listEdges() throws -> Response {
-        let edges = fleet.statuses.sorted { $0.record.name < $1.record.name }
-        let body = JSONValue.object([JSONMember(name: "edges", value: .array(edges.map(EdgeDocument.status)))])
-        return .bytes(.ok, body.encode(), contentType: "application/json", headers: [.cacheControl: "no-store"])
-    }
-
-    private func createEdge(_ request: Request, _ context: OriginRequestContext) async throws -> Response {
-        let body = try await collectBody(request, context: context, bytesMax: Self.bodyBytesMax)
-        do throws(EdgeEnrollmentError) {
-            let description = try EdgeDocument.description(body, bytesMax: Self.bodyBytesMax)
-            let (record, credential) = try await enrollment.create(description)
-            return .bytes(
-                .created, EdgeDocument.created(record, credential).encode(), contentType: "application/json",
-                headers: [.cacheControl: "no-store"])
+    private func answer(_ request: Request, _ context: OriginRequestContext) async throws -> Response {
+        let target = RawTarget(request)
+        let caller = Caller(request, context)
+        let (route, parameters) = try await find(target.path, request.method, caller)
+        let place = AdminPlace(
+            organization: parameters["organization"], project: parameters["project"], user: parameters["user"])
+        let admission: AdminAdmission
+        do throws(AuthRefusal) {
+            admission = try await auth.admit(caller, to: route.right, at: place)
         } catch {
-            switch error {
-            case .invalid(let reason): throw Problem(.unprocessableContent, reason)
-            case .nameTaken: throw Problem(.conflict, "there is an edge of this name")
-            case .database(let error): throw error
-            case .secrets(let error): throw error
+            audit.denied(error, caller, organization: place.organization, action: route.name, target: "\(target.path)")
+            guard error.kind != .unavailable else {
+                return .failure(.serviceUnavailable, requestID: request.requestID, retryAfterSeconds: 1)
             }
+            throw Problem(error)
         }
-    }
-}
-
-/// A refusal as RFC 9457 words it.
-struct Problem: Error {
-    let status: HTTPResponse.Status
-    let detail: String
-    let headers: HTTPFields
-
-    init(_ status: HTTPResponse.Status, _ detail: String, headers: HTTPFields = [:]) {
-        self.status = status
-        self.detail = detail
-        self.headers = headers
+        let admitted = AdminRequest(
+            route: route, caller: caller, parameters: parameters, admission: admission,
+            body: try await body(of: request, context, for: route), query: try Self.query(target, for: route))
+        return try await Self.response(route, route.perform(admitted))
     }
 
-    init(_ refusal: AuthRefusal) {
-        var headers: HTTPFields = [:]
-        if let challenge = refusal.challenge { headers[.wwwAuthenticate] = challenge }
-        self.init(HTTPResponse.Status(integerLiteral: refusal.status), refusal.message, headers: headers)
+    /// - Throws: 401 before anything about paths, unless the caller may know them; then 404, or 405 with `Allow`.
+    private func find(
+        _ path: Substring, _ method: HTTPRequest.Method, _ caller: Caller
+    ) async throws -> (AdminRoute, [String: String]) {
+        let segments = path.dropFirst(Self.prefix.utf8.count + 1).split(
+            separator: "/", omittingEmptySubsequences: false)
+        let matches = routes.compactMap { route in route.path.match(segments).map { (route, $0) } }
+        if let match = matches.first(where: { $0.0.method == method }) { return match }
+        do throws(AuthRefusal) { _ = try await auth.admit(caller, to: .credential, at: AdminPlace()) } catch {
+            throw Problem(error)
+        }
+        guard !matches.isEmpty else { throw Problem.notFound }
+        throw Problem(
+            .methodNotAllowed, "the method is not one of this resource",
+            headers: [.allow: matches.map(\.0.method.rawValue).joined(separator: ", ")])
     }
 
-    var response: Response {
-        let body = JSONValue.object([
-            JSONMember(name: "title", value: .string(status.reasonPhrase)),
-            JSONMember(name: "status", value: .number(String(status.code))),
-            JSONMember(name: "detail", value: .string(detail)),
-        ])
-        return .bytes(status, body.encode(), contentType: "application/problem+json", headers: headers)
+    private func body(
+        of request: Request, _ context: OriginRequestContext, for route: AdminRoute
+    ) async throws -> JSONValue {
+        guard let schema = route.body else { return [:] }
+        let bytes = try await collectBody(request, context: context, bytesMax: Self.bodyBytesMax)
+        let document: JSONValue
+        if bytes.isEmpty {
+            document = [:]
+        } else {
+            guard let parsed = try? BoundedJSON.parse(bytes, limits: JSONLimits(bytesMax: Self.bodyBytesMax)) else {
+                throw Problem(.badRequest, "the body is not JSON")
+            }
+            document = parsed
+        }
+        try schema.check(document)
+        return document
+    }
+
+    private static func query(_ target: RawTarget, for route: AdminRoute) throws(Problem) -> FormItems {
+        let items: FormItems
+        do throws(FormItems.Failure) { items = try FormItems(target.query) } catch {
+            throw Problem(.badRequest, "the query cannot be decoded")
+        }
+        if let unknown = items.names.first(where: { name in !route.query.contains { $0.name == name } }) {
+            throw Problem(.badRequest, "unknown parameter \"\(unknown.prefix(64))\"")
+        }
+        return items
+    }
+
+    private static func response(_ route: AdminRoute, _ answer: AdminAnswer) -> Response {
+        let headers: HTTPFields = [.cacheControl: "no-store"]
+        return switch answer {
+        case .document(let body):
+            .bytes(route.status, body.encode(), contentType: "application/json", headers: headers)
+        case .found(let body): .bytes(.ok, body.encode(), contentType: "application/json", headers: headers)
+        case .nothing: .empty(.noContent, headers: headers)
+        case .response(let response): response
+        }
     }
 }

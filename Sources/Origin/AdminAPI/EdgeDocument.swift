@@ -7,16 +7,28 @@ package import OriginMetadata
 
 /// The JSON forms of an edge in `/api/v1`.
 package enum EdgeDocument {
-    /// What `POST /api/v1/edges` takes: `{"name", "region", "url", "location": {"latitude", "longitude"}}`.
-    /// - Throws: `.invalid`; members that are not known are invalid too, since they may be misspelt.
-    package static func description(_ body: [UInt8], bytesMax: Int) throws(EdgeEnrollmentError) -> EdgeDescription {
-        guard let document = try? BoundedJSON.parse(body, limits: JSONLimits(bytesMax: bytesMax)),
-            case .object(let members) = document
-        else { throw .invalid("the body must be a JSON object") }
-        if let unknown = members.first(where: { !["name", "region", "url", "location"].contains($0.name) }) {
-            throw .invalid("unknown member \"\(unknown.name.prefix(64))\"")
-        }
-        return try EdgeDescription(
+    private static let locationSchema = Schema(
+        "Location", [.required("latitude", .number, "Degrees."), .required("longitude", .number, "Degrees.")])
+    private static let fields: [Schema.Field] = [
+        .required("name", .text, "a-z, 0-9, '-' and '.'."), .required("region", .text),
+        .required("url", .text, "Where clients reach it: never on the registry's host or a subdomain of it."),
+        .optional("location", .object(locationSchema)),
+    ]
+
+    /// What makes an edge.
+    package static let description = Schema("NewEdge", fields)
+    private static let edge = Schema("Edge", [.required("id", .text)] + fields)
+    static let created = edge.adding([.required("credential", .text)], named: "NewEdgeAnswer")
+    static let status = edge.adding(
+        [
+            .required("in_rotation", .boolean), .required("state", .text), .optional("free_bytes", .integer),
+            .optional("capacity_bytes", .integer), .optional("inflight_requests", .integer),
+        ], named: "EdgeStatus")
+
+    /// - Parameter document: Of the schema `description`.
+    /// - Throws: `.invalid`.
+    package static func description(_ document: JSONValue) throws(EdgeEnrollmentError) -> EdgeDescription {
+        try EdgeDescription(
             name: text("name", in: document),
             region: text("region", in: document),
             location: location(in: document),
@@ -38,13 +50,13 @@ package enum EdgeDocument {
         return (latitude, longitude)
     }
 
-    /// What it answers: the edge, and the credential that is shown this once.
-    package static func created(_ record: EdgeRecord, _ credential: JoinCredential) -> JSONValue {
+    /// The edge, and the credential that is shown this once.
+    package static func document(_ record: EdgeRecord, _ credential: JoinCredential) -> JSONValue {
         .object(members(of: record) + [JSONMember(name: "credential", value: .string(credential.text))])
     }
 
-    /// One edge of `GET /api/v1/edges`, as the origin that answers sees it.
-    package static func status(_ status: Fleet.Status) -> JSONValue {
+    /// An edge, as the origin that answers sees it.
+    package static func document(_ status: Fleet.Status) -> JSONValue {
         var members = members(of: status.record)
         members.append(JSONMember(name: "in_rotation", value: .bool(status.absence == nil)))
         members.append(JSONMember(name: "state", value: .string(stateText(status.absence))))

@@ -13,6 +13,10 @@ package struct AuthRefusal: Error, Sendable {
         case denied
         /// The organization or repository is not visible: the same answer as for an absent one.
         case invisible
+        /// The repository is visible, and what was asked for in it is not: the same answer as for absent content.
+        case invisibleContent
+        /// Too often.
+        case limited(retryAfter: Duration)
         /// The credential cannot be judged now: the database is away.
         case unavailable
     }
@@ -22,11 +26,14 @@ package struct AuthRefusal: Error, Sendable {
     package let message: String
     /// The whole `WWW-Authenticate` value of a 401.
     package let challenge: String?
+    /// Who was refused, if the credential counts: for the audit log.
+    package let identity: Identity?
 
-    package init(_ kind: Kind, _ message: String, challenge: String? = nil) {
+    package init(_ kind: Kind, _ message: String, challenge: String? = nil, identity: Identity? = nil) {
         self.kind = kind
         self.message = message
         self.challenge = challenge
+        self.identity = identity
     }
 
     /// HTTP status of the answer.
@@ -35,8 +42,18 @@ package struct AuthRefusal: Error, Sendable {
         case .malformed: 400
         case .unauthorized: 401
         case .denied: 403
-        case .invisible: 404
+        case .invisible, .invisibleContent: 404
+        case .limited: 429
         case .unavailable: 503
+        }
+    }
+
+    /// `Retry-After`, in whole seconds; `nil`: none.
+    package var retryAfterSeconds: Int? {
+        switch kind {
+        case .limited(let retryAfter): max(1, Int((retryAfter / .seconds(1)).rounded(.up)))
+        case .unavailable: 1
+        case .malformed, .unauthorized, .denied, .invisible, .invisibleContent: nil
         }
     }
 
@@ -46,7 +63,8 @@ package struct AuthRefusal: Error, Sendable {
         case .malformed: .unsupported
         case .unauthorized: .unauthorized
         case .denied: .denied
-        case .invisible: .nameUnknown
+        case .invisible, .invisibleContent: .nameUnknown
+        case .limited: .tooManyRequests
         case .unavailable: nil
         }
     }

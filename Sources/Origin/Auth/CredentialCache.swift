@@ -36,6 +36,28 @@ struct CredentialCache: Sendable {
     var tokensByID = BoundedCache<Int64, Entry<TokenRecord?>>(generationCountMax: 8192)
     var organizations = BoundedCache<OrganizationSlug, Entry<Organization?>>(generationCountMax: 1024)
 
+    /// Which project a repository is linked to; asked only for tokens of projects.
+    var projects = BoundedCache<RepositoryKey, Entry<Int64?>>(generationCountMax: 8192)
+
+    struct RepositoryKey: Sendable, Hashable {
+        let organizationID: Int64
+        let name: RepositoryName
+    }
+
+    /// Tokens that were used since the last `takeUsed`.
+    private var used: Set<Int64> = []
+    private static let usedCountMax = 64 * 1024
+
+    /// What finds no place is written down the next time.
+    mutating func used(token id: Int64) {
+        if used.count < Self.usedCountMax { used.insert(id) }
+    }
+
+    mutating func takeUsed() -> Set<Int64> {
+        defer { used = [] }
+        return used
+    }
+
     func freshness(loadedAt: ContinuousClock.Instant, now: ContinuousClock.Instant) -> Freshness {
         let knownGoodAt = max(loadedAt, syncedAt ?? loadedAt)
         let age = now - knownGoodAt
@@ -51,5 +73,6 @@ struct CredentialCache: Sendable {
         tokensBySecret.removeAll()
         tokensByID.removeAll()
         organizations.removeAll()
+        projects.removeAll()
     }
 }

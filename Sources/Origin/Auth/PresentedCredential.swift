@@ -6,8 +6,8 @@ import Grammar
 enum PresentedCredential: Equatable {
     /// A token as it was shown at its creation, by Basic or as bearer. The user name only for Basic.
     case secret(String, userName: String?)
-    /// Anything else presented as bearer: a registry token, or noise.
-    case registryToken(String)
+    /// Anything else presented as bearer: a registry token, an identity token of a CI system, or noise.
+    case bearer(String)
 
     /// What clients are told to log in as.
     static let userName = "x-token"
@@ -17,7 +17,7 @@ enum PresentedCredential: Equatable {
         switch AuthorizationHeader(header) {
         case .basic(let user, let password): self = .secret(password, userName: user)
         case .bearer(let value):
-            self = TokenText(value) == nil ? .registryToken(value) : .secret(value, userName: nil)
+            self = TokenText(value) == nil ? .bearer(value) : .secret(value, userName: nil)
         case nil: return nil
         }
     }

@@ -6,6 +6,7 @@ import HTTPTypes
 package import Hummingbird
 import OCI
 package import OriginHTTP
+import OriginMetadata
 package import Telemetry
 
 /// `/token`: trades a token for a registry token, by GET with Basic (docker, podman) or by POST of an OAuth2 form
@@ -29,13 +30,13 @@ package struct TokenEndpoint: RouteGroup {
         let target = RawTarget(request)
         guard target.path == "/token" else { return .plain(.notFound, "404 page not found") }
         guard let host = hosts.resolve(request.head.authority, isTLS: context.isTLS) else { return .misdirected }
+        let caller = Caller(request, context)
         do {
             switch request.method {
             case .get:
-                return try await answer(
-                    .query(target.query), authorization: request.headers[values: .authorization], host: host, context)
+                return try await answer(.query(target.query), caller, host: host, context)
             case .post:
-                return try await answer(form(request, context), authorization: [], host: host, context)
+                return try await answer(form(request, context), caller, host: host, context)
             default:
                 return .plain(.methodNotAllowed, "method not allowed", headers: [.allow: "GET, POST"])
             }
@@ -58,7 +59,7 @@ package struct TokenEndpoint: RouteGroup {
 
     private func answer(
         _ asked: TokenRequest,
-        authorization: [String],
+        _ caller: Caller,
         host: RegistryHost,
         _ context: OriginRequestContext
     ) async throws -> Response {
@@ -71,8 +72,11 @@ package struct TokenEndpoint: RouteGroup {
         } else {
             service = host
         }
+        if case .identityToken(let text, let project) = asked.credential {
+            return try await exchange(text, project: project, caller, service)
+        }
         let scopes = try asked.scopes(on: service)
-        let identity = try await identity(asked.credential, authorization: authorization, service: service)
+        let identity = try await identity(asked.credential, caller, service: service)
         let issued = try await auth.issueToken(
             for: identity, scopes: scopes, listsCatalog: asked.asksForCatalog, service: service.service)
         let issuedAt = Date(timeIntervalSince1970: Double(issued.issuedAtUnixSeconds)).formatted(.iso8601)
@@ -85,23 +89,48 @@ package struct TokenEndpoint: RouteGroup {
         return .bytes(.ok, body.encode(), contentType: "application/json", headers: [.cacheControl: "no-store"])
     }
 
+    /// Here the challenge names Basic: a bearer token is what this endpoint gives out.
+    private static func challenge(_ service: RegistryHost) -> String {
+        "Basic realm=\"\(service.service)\",charset=\"UTF-8\""
+    }
+
+    /// RFC 8693 §2.2.1. The token is one of ours: it logs in, as any other does.
+    private func exchange(
+        _ text: String, project: String?, _ caller: Caller, _ service: RegistryHost
+    ) async throws -> Response {
+        let made: (text: TokenText, record: TokenRecord)
+        do throws(CredentialFault) {
+            made = try await auth.exchange(text, project: project, of: caller)
+        } catch {
+            throw error.refusal(challenge: Self.challenge(service))
+        }
+        let seconds = made.record.expiresAt.map { max(0, Int64($0.timeIntervalSinceNow)) } ?? 0
+        let body: JSONValue = [
+            "access_token": .string(made.text.secret),
+            "issued_token_type": "urn:ietf:params:oauth:token-type:access_token", "token_type": "Bearer",
+            "expires_in": .integer(seconds),
+        ]
+        return .bytes(.ok, body.encode(), contentType: "application/json", headers: [.cacheControl: "no-store"])
+    }
+
     private func identity(
         _ credential: TokenRequest.Credential,
-        authorization: [String],
+        _ caller: Caller,
         service: RegistryHost
     ) async throws(AuthRefusal) -> Identity {
-        // Here the challenge names Basic: a bearer token is what this endpoint gives out.
-        let challenge = "Basic realm=\"\(service.service)\",charset=\"UTF-8\""
+        let challenge = Self.challenge(service)
         switch credential {
+        case .identityToken:
+            throw AuthRefusal(.malformed, "an identity token is exchanged, not presented as this")
         case .secret(let secret):
             do throws(CredentialFault) {
-                return try await auth.identity(ofSecret: secret)
+                return try await auth.identity(ofSecret: secret, of: caller)
             } catch {
                 throw error.refusal(challenge: challenge)
             }
         case .header:
             do throws(AuthRefusal) {
-                let principal = try await auth.authenticate(authorization: authorization, target: service)
+                let principal = try await auth.authenticate(caller, target: service)
                 guard principal.grantedScopes == nil else {
                     throw AuthRefusal(.unauthorized, "a registry token does not buy another one")
                 }
@@ -121,9 +150,11 @@ extension Response {
     /// The answer to a refused request, with its challenge if it has one.
     package static func refusal(_ refusal: AuthRefusal, requestID: Telemetry.RequestID) -> Response {
         guard let code = refusal.code else {
-            return .failure(.serviceUnavailable, requestID: requestID, retryAfterSeconds: 1)
+            return .failure(
+                .serviceUnavailable, requestID: requestID, retryAfterSeconds: refusal.retryAfterSeconds)
         }
         var headers: HTTPFields = [:]
+        if let seconds = refusal.retryAfterSeconds { headers[.retryAfter] = String(seconds) }
         if let challenge = refusal.challenge { headers[.wwwAuthenticate] = challenge }
         return .ociErrors(
             HTTPResponse.Status(integerLiteral: refusal.status), [OCIError(code: code, message: refusal.message)],

@@ -12,6 +12,8 @@ package struct TokenRequest: Sendable, Equatable {
         case header
         /// In the form, as password or as refresh token: the same secret.
         case secret(String)
+        /// An identity token of a CI system, to be traded for a token of its project (RFC 8693 §2.1).
+        case identityToken(String, project: String?)
     }
 
     /// Why a request is refused with 400.
@@ -41,12 +43,32 @@ package struct TokenRequest: Sendable, Equatable {
         switch items.only("grant_type") {
         case "password": name = "password"
         case "refresh_token": name = "refresh_token"
-        default: throw Fault(code: .unsupported, message: "grant_type must be password or refresh_token")
+        case exchangeGrant: return try exchange(items)
+        default:
+            throw Fault(
+                code: .unsupported, message: "grant_type must be password, refresh_token or \(exchangeGrant)")
         }
         guard let secret = items.only(name) else {
             throw Fault(code: .unsupported, message: "the form needs \(name) once")
         }
         return try TokenRequest(items: items, credential: .secret(secret))
+    }
+
+    private static let exchangeGrant = "urn:ietf:params:oauth:grant-type:token-exchange"
+    /// RFC 8693 §3: what an OpenID Connect issuer gives out goes by either name.
+    private static let identityTokenTypes = [
+        "urn:ietf:params:oauth:token-type:id_token", "urn:ietf:params:oauth:token-type:jwt",
+    ]
+
+    private static func exchange(_ items: FormItems) throws(Fault) -> TokenRequest {
+        guard let token = items.only("subject_token"), let type = items.only("subject_token_type"),
+            identityTokenTypes.contains(type)
+        else {
+            throw Fault(
+                code: .unsupported,
+                message: "the form needs subject_token once, and subject_token_type \(identityTokenTypes[0])")
+        }
+        return try TokenRequest(items: items, credential: .identityToken(token, project: items.only("project")))
     }
 
     private init(items: FormItems, credential: Credential) throws(Fault) {

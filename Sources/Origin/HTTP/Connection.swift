@@ -17,6 +17,7 @@ package struct Connection: Sendable {
     package let channel: any Channel
     package let isTLS: Bool
     let handler: NIOLoopBound<ConnectionHandler>
+    let clientAddresses: ClientAddresses
     let diskPool: BlockingPool
 
     /// Sends `100 Continue` if the client waits for it and has not got it. Call once the request has been found

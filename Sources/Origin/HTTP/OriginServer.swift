@@ -30,6 +30,7 @@ package struct OriginServer: Sendable {
         package var port: Int
         package var certificate: ServerCertificate?
         package var connections: Connections
+        package var clientAddresses = ClientAddresses()
         package var headerFieldBytesMax = 16 * 1024
         package var headerListBytesMax = 64 * 1024
         package var headerFieldCountMax = 100
@@ -194,6 +195,7 @@ struct OriginChannel: HTTPChannelHandler {
                 channel: channel,
                 isTLS: isTLS,
                 handler: NIOLoopBound(handler, eventLoop: channel.eventLoop),
+                clientAddresses: configuration.clientAddresses,
                 diskPool: diskPool)
             return .open(asyncChannel, connection)
         }

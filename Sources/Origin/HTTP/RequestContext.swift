@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import HTTPServer
+import HTTPTypes
 package import Hummingbird
 package import Logging
 package import NIOCore
@@ -21,6 +23,16 @@ package struct OriginRequestContext: InitializableFromSource, Sendable {
 
     package var remoteAddress: SocketAddress? { connection.channel.remoteAddress }
     package var isTLS: Bool { connection.isTLS }
+
+    /// The client's address without its port, as `ClientAddresses` of this listener finds it.
+    package func clientAddress(of request: Request) -> String {
+        connection.clientAddresses.client(
+            peer: remoteAddress?.ipAddress, forwardedFor: request.headers[values: .xForwardedFor])
+    }
+}
+
+extension HTTPField.Name {
+    fileprivate static let xForwardedFor = literal("x-forwarded-for")
 }
 
 extension Request {

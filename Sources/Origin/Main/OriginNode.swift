@@ -113,10 +113,15 @@ struct OriginNode: Sendable {
             countMax: settings.connectionCountMax, countPerClientMax: settings.connectionCountPerAddressMax)
         connections.report(to: metrics, program: "origin", listener: "registry")
         let accessLog = settings.writesAccessLog ? AccessLog(format: settings.logFormat, program: "depot-origin") : nil
+        var registryListener = OriginServer.Configuration(
+            host: settings.listen.host, port: settings.listen.port, certificate: certificate, connections: connections)
+        registryListener.clientAddresses = ClientAddresses(proxies: settings.trustedProxies)
+        var adminListener = OriginServer.Configuration(
+            host: settings.adminListen.host, port: settings.adminListen.port,
+            connections: Connections(countMax: Self.adminConnectionCountMax))
+        adminListener.clientAddresses = registryListener.clientAddresses
         let registry = OriginServer(
-            .init(
-                host: settings.listen.host, port: settings.listen.port, certificate: certificate,
-                connections: connections),
+            registryListener,
             groups: parts.registryGroups,
             diskPool: parts.diskPool,
             observer: ExchangeObserver(listener: "registry", metrics: metrics, accessLog: accessLog),
@@ -126,9 +131,7 @@ struct OriginNode: Sendable {
             await addresses.bound(.listen, to: address)
         }
         let admin = OriginServer(
-            .init(
-                host: settings.adminListen.host, port: settings.adminListen.port,
-                connections: Connections(countMax: Self.adminConnectionCountMax)),
+            adminListener,
             groups: parts.adminGroups,
             diskPool: parts.diskPool,
             observer: ExchangeObserver(listener: "admin", metrics: metrics, accessLog: accessLog),

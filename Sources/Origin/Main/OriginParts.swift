@@ -4,6 +4,7 @@ import Blocking
 import Config
 import Disk
 import Foundation
+import HTTPFetch
 import Hashing
 import Logging
 import OriginAdminAPI
@@ -15,6 +16,7 @@ import OriginLifecycle
 import OriginMetadata
 import OriginRegistryAPI
 import OriginSecrets
+import OriginTrust
 import OriginUploads
 import Telemetry
 
@@ -29,6 +31,8 @@ struct OriginParts: Sendable {
     private let orphans: OrphanSweep
     private let follower: ChangeFollower
     private let keeper: FleetKeeper
+    private let tokenKeeper: TokenKeeper
+    private let audit: AuditLog
     private let controls = ControlConnections()
     private let readiness: Readiness
 
@@ -51,7 +55,10 @@ struct OriginParts: Sendable {
         let timeToLiveSeconds = settings.linkTimeToLive.components.seconds
         let hashPool = BlockingPool(
             name: "hash", threadCount: ProcessInfo.processInfo.activeProcessorCount, queueCountMax: 4096)
-        let auth = AuthService(store: database, tokens: secrets.tokens, logger: logger)
+        let audit = AuditLog(database: database, metrics: metrics, logger: logger)
+        let identities = try Self.identities(settings, database, audit, metrics, logger)
+        let auth = AuthService(
+            store: database, tokens: secrets.tokens, identities: identities, rates: settings.rates, logger: logger)
         let fleet = Fleet(linkTimeToLiveSeconds: timeToLiveSeconds, metrics: metrics, logger: logger)
         let directory = EdgeDirectory(
             database: database, wrapping: secrets.wrapping, masters: secrets.masters, fleet: fleet, logger: logger)
@@ -77,7 +84,7 @@ struct OriginParts: Sendable {
         registryGroups = [
             RegistryAPI(
                 registry, auth: auth, hosts: settings.hosts, database: database, index: index, store: store,
-                uploads: uploads, fleet: fleet, diskPool: diskPool, metrics: metrics),
+                uploads: uploads, fleet: fleet, audit: audit, diskPool: diskPool, metrics: metrics),
             TokenEndpoint(auth: auth, hosts: settings.hosts),
             EdgeAPI(
                 fleet: fleet, masters: secrets.masters, controls: controls, origins: origins, locator: locator,
@@ -100,7 +107,9 @@ struct OriginParts: Sendable {
             originURL: { settings.externalURL ?? origins.url })
         adminGroups = [
             StatusPages(readiness: readiness, metrics: metrics),
-            AdminAPI(auth: auth, enrollment: enrollment, fleet: fleet),
+            AdminAPI(
+                changes: AdminChanges(database: database, auth: auth) { index.invalidate() }, audit: audit,
+                privateHosts: settings.privateIssuers, enrollment: enrollment, fleet: fleet),
         ]
         follower = ChangeFollower(
             database: database,
@@ -113,6 +122,10 @@ struct OriginParts: Sendable {
                     case .changedManifest(let digest, let repositoryID):
                         index.deleted(digest, in: repositoryID)
                     case .healedBlob: index.invalidate()
+                    case .changedRights: auth.invalidate()
+                    case .deletedRepositories:
+                        auth.invalidate()
+                        index.invalidate()
                     case nil:
                         auth.invalidate()
                         index.invalidate()
@@ -127,8 +140,21 @@ struct OriginParts: Sendable {
                 auth.synced(at: instant)
                 index.synced(at: instant)
             })
+        tokenKeeper = TokenKeeper(auth: auth, database: database, logger: logger)
+        self.audit = audit
         keeper = FleetKeeper(fleet: fleet, edges: directory, origins: origins, logger: logger)
         self.origins = origins
+    }
+
+    private static func identities(
+        _ settings: OriginSettings, _ database: Database, _ audit: AuditLog, _ metrics: Metrics, _ logger: Logger
+    ) throws -> TrustExchange {
+        let fetcher: Fetcher
+        do throws(FetchError) { fetcher = try Fetcher(name: "issuers") } catch { throw StartFailure("libcurl", error) }
+        let verifier = TrustVerifier(
+            fetcher: fetcher, privateHosts: settings.privateIssuers, logger: logger, metrics: metrics)
+        return TrustExchange(
+            database: database, verifier: verifier, audit: audit, privateHosts: settings.privateIssuers)
     }
 
     private static func blobStore(_ settings: OriginSettings) throws -> FileBlobStore {
@@ -157,6 +183,8 @@ struct OriginParts: Sendable {
             work.addTask { [orphans] in await orphans.run() }
             work.addTask { [follower] in await follower.run() }
             work.addTask { [keeper] in await keeper.run() }
+            work.addTask { [tokenKeeper] in await tokenKeeper.run() }
+            work.addTask { [audit] in await audit.run() }
             defer { work.cancelAll() }
             try await body()
         }

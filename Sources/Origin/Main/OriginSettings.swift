@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Config
+import HTTPServer
 import Logging
 import OriginAuth
 import OriginMetadata
@@ -29,6 +30,10 @@ struct OriginSettings: Sendable {
     let connectionCountMax: Int
     let connectionCountPerAddressMax: Int
     let drainTime: Duration
+    let trustedProxies: [AddressBlock]
+    let rates: RequestLimits.Rates
+    /// Hosts of token issuers inside this network, which may use plain http and have private addresses.
+    let privateIssuers: Set<String>
     let tls: (certificateFile: String, keyFile: String)?
     let portFile: String?
     let logFormat: LogFormat
@@ -65,6 +70,16 @@ struct OriginSettings: Sendable {
         connectionCountPerAddressMax = settings.value(
             "DEPOT_CONNECTION_COUNT_PER_ADDRESS_MAX", default: 4096, in: 1...1_000_000)
         drainTime = settings.value("DEPOT_DRAIN_SECONDS", default: Seconds(30), in: Seconds(0)...Seconds(3600)).duration
+        let proxies: String? = settings.optional("DEPOT_TRUSTED_PROXIES") { text in
+            Self.addressBlocks(text) == nil
+                ? "must be addresses or blocks such as 10.0.0.0/8, separated by commas" : nil
+        }
+        trustedProxies = proxies.flatMap(Self.addressBlocks) ?? []
+        let issuers: String? = settings.optional("DEPOT_PRIVATE_ISSUERS")
+        privateIssuers = Set((issuers ?? "").lowercased().split(separator: ",").map { $0.filter { $0 != " " } })
+        rates = Self.rates(
+            perToken: settings.value("DEPOT_REQUESTS_PER_SECOND_PER_TOKEN", default: 10_000, in: 0...1_000_000),
+            perAddress: settings.value("DEPOT_REQUESTS_PER_SECOND_PER_ADDRESS", default: 500, in: 0...1_000_000))
         let certificate: String? = settings.optional("DEPOT_TLS_CERTIFICATE")
         let key: String? = settings.optional("DEPOT_TLS_KEY")
         portFile = settings.optional("DEPOT_PORT_FILE")
@@ -90,6 +105,23 @@ struct OriginSettings: Sendable {
         } catch {
             throw SettingsError(problems: [error.description])
         }
+    }
+
+    private static func addressBlocks(_ text: String) -> [AddressBlock]? {
+        let blocks = text.split(separator: ",").map { AddressBlock($0.filter { $0 != " " }) }
+        return blocks.contains(nil) ? nil : blocks.compactMap(\.self)
+    }
+
+    /// Zero is no limit. A token may save up six seconds, the requests of ten pulls of 50 GB; an address twenty.
+    private static func rates(perToken: Int, perAddress: Int) -> RequestLimits.Rates {
+        func rate(_ perSecond: Int, savedSeconds: Double) -> TokenBucket.Rate? {
+            perSecond == 0
+                ? nil : TokenBucket.Rate(perSecond: Double(perSecond), burst: Double(perSecond) * savedSeconds)
+        }
+        var rates = RequestLimits.Rates()
+        rates.perToken = rate(perToken, savedSeconds: 6)
+        rates.perAddress = rate(perAddress, savedSeconds: 20)
+        return rates
     }
 
     private static func pathFault(_ path: String) -> String? {

@@ -40,6 +40,14 @@ struct Serve: AsyncParsableCommand {
     @Option(help: "Connections at once (16384).") var connectionCountMax: String?
     @Option(help: "Connections at once of one address, or of one IPv6 /64 (4096).")
     var connectionCountPerAddressMax: String?
+    @Option(help: "Addresses and blocks of proxies whose X-Forwarded-For counts, separated by commas (none).")
+    var trustedProxies: String?
+    @Option(help: "Hosts of token issuers inside this network, separated by commas (none).")
+    var privateIssuers: String?
+    @Option(help: "Requests a second with one token, 0 for no limit (10000).")
+    var requestsPerSecondPerToken: String?
+    @Option(help: "Requests a second from one address without a token that counts, 0 for no limit (500).")
+    var requestsPerSecondPerAddress: String?
     @Option(help: "Seconds that running requests get after SIGTERM (30).") var drainSeconds: String?
     @Option(help: "PEM file: certificate, then intermediates.") var tlsCertificate: String?
     @Option(help: "PEM file: private key.") var tlsKey: String?
@@ -59,6 +67,9 @@ struct Serve: AsyncParsableCommand {
             "MANIFEST_BYTES_MAX": manifestBytesMax, "MISSING_REFERENCES": missingReferences,
             "DISK_RESERVE_BYTES": diskReserveBytes, "CONNECTION_COUNT_MAX": connectionCountMax,
             "CONNECTION_COUNT_PER_ADDRESS_MAX": connectionCountPerAddressMax, "DRAIN_SECONDS": drainSeconds,
+            "TRUSTED_PROXIES": trustedProxies, "PRIVATE_ISSUERS": privateIssuers,
+            "REQUESTS_PER_SECOND_PER_TOKEN": requestsPerSecondPerToken,
+            "REQUESTS_PER_SECOND_PER_ADDRESS": requestsPerSecondPerAddress,
             "TLS_CERTIFICATE": tlsCertificate,
             "TLS_KEY": tlsKey, "PORT_FILE": portFile, "LOG_FORMAT": logFormat, "LOG_LEVEL": logLevel,
             "ACCESS_LOG": accessLog,

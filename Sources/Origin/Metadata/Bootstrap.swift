@@ -40,7 +40,7 @@ extension Database {
         try await transaction { session throws(DatabaseError) in
             try session.query("SELECT pg_advisory_xact_lock($1)", .int8(Self.bootstrapLock))
             guard try !Self.isBootstrapped(session) else { return false }
-            try session.insertOrganization(slug: seed.organization, label: seed.organizationLabel)
+            _ = try session.createOrganization(slug: seed.organization, label: seed.organizationLabel)
             try session.query(
                 """
                 INSERT INTO users (name, is_administrator) VALUES ($1, true)
@@ -51,20 +51,16 @@ extension Database {
                 "SELECT o.id, u.id FROM organizations o, users u WHERE o.slug = $1 AND u.name = $2",
                 .text(seed.organization.text), .text(seed.userName))
             guard let row = rows.first else { throw .vanished("first organization") }
+            let (organizationID, userID): (Int64, Int64) = (try row[0], try row[1])
+            try session.setMembership(user: userID, inOrganization: organizationID, role: .owner)
             try session.insertToken(
-                kind: .organization,
-                organizationID: try row[0],
-                userID: nil,
-                name: "bootstrap",
-                secretSHA256: seed.organizationTokenSHA256,
-                expiresAt: nil)
+                NewToken(
+                    kind: .organization, owner: .organization(organizationID), name: "bootstrap",
+                    secretSHA256: seed.organizationTokenSHA256, expiresAt: nil))
             try session.insertToken(
-                kind: .user,
-                organizationID: nil,
-                userID: try row[1],
-                name: "bootstrap",
-                secretSHA256: seed.userTokenSHA256,
-                expiresAt: nil)
+                NewToken(
+                    kind: .user, owner: .user(userID), name: "bootstrap", secretSHA256: seed.userTokenSHA256,
+                    expiresAt: nil))
             return true
         }
     }

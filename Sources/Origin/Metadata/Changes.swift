@@ -24,6 +24,10 @@ extension Change {
         case changedManifest(Digest, repositoryID: Int64)
         /// A digest points at another file. Who remembers the damaged one would go on serving it.
         case healedBlob(Digest)
+        /// Tokens, memberships, projects or organizations are not what they were; repositories are.
+        case changedRights
+        /// Repositories were deleted: alone, or with a project or an organization.
+        case deletedRepositories
     }
 
     /// - Returns: `nil` for what a newer version may write: then anything may have changed.
@@ -32,6 +36,8 @@ extension Change {
         case "unlinked-blob": repositoryDigest.map { .unlinkedBlob($1, repositoryID: $0) }
         case "changed-manifest": repositoryDigest.map { .changedManifest($1, repositoryID: $0) }
         case "healed-blob": Digest(subject).map { .healedBlob($0) }
+        case "changed-rights": .changedRights
+        case "deleted-repositories": .deletedRepositories
         default: nil
         }
     }
@@ -50,6 +56,8 @@ extension Change.Effect {
         case .unlinkedBlob(let digest, let repositoryID): ("unlinked-blob", "\(repositoryID)/\(digest)")
         case .changedManifest(let digest, let repositoryID): ("changed-manifest", "\(repositoryID)/\(digest)")
         case .healedBlob(let digest): ("healed-blob", digest.description)
+        case .changedRights: ("changed-rights", "")
+        case .deletedRepositories: ("deleted-repositories", "")
         }
     }
 }
@@ -61,7 +69,7 @@ extension Session {
     /// Tells the other origins, once this transaction commits. The last statements of a transaction: from here to the
     /// commit, appenders wait for each other. Without that, a number could become visible after a higher one, and who
     /// reads in order would miss it.
-    func appendChange(_ effect: Change.Effect) throws(DatabaseError) {
+    package func appendChange(_ effect: Change.Effect) throws(DatabaseError) {
         try appendChange(kind: effect.row.kind, subject: effect.row.subject)
     }
 

@@ -2,53 +2,43 @@
 
 package import FoundationEssentials
 
-package enum TokenKind: String, Sendable, CaseIterable, SQLTextDecodable {
-    case user, organization, project, trust, pull
+/// A token to be made.
+package struct NewToken: Sendable {
+    package let kind: TokenKind
+    package let owner: TokenOwner
+    package let name: String
+    /// 32 bytes.
+    package let secretSHA256: [UInt8]
+    package let expiresAt: Date?
+
+    package init(kind: TokenKind, owner: TokenOwner, name: String, secretSHA256: [UInt8], expiresAt: Date?) {
+        self.kind = kind
+        self.owner = owner
+        self.name = name
+        self.secretSHA256 = secretSHA256
+        self.expiresAt = expiresAt
+    }
 }
 
-/// A token without its secret, of which only the SHA-256 is stored.
-package struct TokenRecord: Sendable, Hashable, Identifiable {
-    package let id: Int64
-    package let kind: TokenKind
-    /// Set for every kind but `user`.
-    package let organizationID: Int64?
-    package let userID: Int64?
-    /// Whether it is a user's token and that user may administer the deployment.
-    package let isAdministrator: Bool
-    package let name: String
-    package let expiresAt: Date?
-    package let revokedAt: Date?
+/// Whose a token is; also which tokens a list is of.
+package enum TokenOwner: Sendable, Hashable {
+    case user(Int64)
+    case organization(Int64)
+    case project(Int64, organizationID: Int64)
+    /// - reference: A tag or a digest.
+    case repository(Int64, reference: String?, organizationID: Int64)
 
-    package init(
-        id: Int64,
-        kind: TokenKind,
-        organizationID: Int64?,
-        userID: Int64?,
-        isAdministrator: Bool,
-        name: String,
-        expiresAt: Date?,
-        revokedAt: Date?
-    ) {
-        self.id = id
-        self.kind = kind
-        self.organizationID = organizationID
-        self.userID = userID
-        self.isAdministrator = isAdministrator
-        self.name = name
-        self.expiresAt = expiresAt
-        self.revokedAt = revokedAt
+    fileprivate var columns: (user: Int64?, organization: Int64?, project: Int64?, repository: Int64?) {
+        switch self {
+        case .user(let id): (id, nil, nil, nil)
+        case .organization(let id): (nil, id, nil, nil)
+        case .project(let id, let organizationID): (nil, organizationID, id, nil)
+        case .repository(let id, _, let organizationID): (nil, organizationID, nil, id)
+        }
     }
 
-    /// Columns: id, kind, organization_id, user_id, is_administrator, name, expires_at, revoked_at.
-    fileprivate init(_ row: Row) throws(DatabaseError) {
-        id = try row[0]
-        kind = try row[1]
-        organizationID = try row[optional: 2]
-        userID = try row[optional: 3]
-        isAdministrator = try row[4]
-        name = try row[5]
-        expiresAt = try row[optional: 6]
-        revokedAt = try row[optional: 7]
+    fileprivate var reference: String? {
+        if case .repository(_, let reference, _) = self { reference } else { nil }
     }
 }
 
@@ -59,73 +49,142 @@ extension Database {
     }
 
     package func token(id: Int64) async throws(DatabaseError) -> TokenRecord? {
-        try await run { session throws(DatabaseError) in
+        try await run { session throws(DatabaseError) in try session.token(id: id) }
+    }
+
+    /// Tokens of an organization, those of its projects and repositories included, or of a user; oldest first. Those that
+    /// ended long ago are swept and not there.
+    /// - Parameter after: Only those with a higher id.
+    package func tokens(
+        of owner: TokenOwner, after id: Int64, limit: Int
+    ) async throws(DatabaseError) -> Page<TokenRecord> {
+        let columns = owner.columns
+        return try await run { session throws(DatabaseError) in
             let rows = try session.query(
                 """
-                SELECT t.id, t.kind, t.organization_id, t.user_id,
-                    t.kind = 'user' AND coalesce(u.is_administrator, false), t.name, t.expires_at, t.revoked_at
-                FROM tokens t LEFT JOIN users u ON u.id = t.user_id
-                WHERE t.id = $1
+                SELECT t.id, t.kind, t.name, t.created_at, t.expires_at, t.revoked_at, t.last_used_at,
+                    t.organization_id, u.id, u.name, u.is_administrator,
+                    (SELECT string_agg(m.organization_id || ':' || m.role, ',') FROM memberships m
+                        WHERE m.user_id = u.id),
+                    p.id, p.public_id, r.id, r.name, t.reference
+                FROM tokens t
+                    LEFT JOIN users u ON u.id = t.user_id AND t.kind = 'user'
+                    LEFT JOIN projects p ON p.id = t.project_id
+                    LEFT JOIN repositories r ON r.id = t.repository_id
+                WHERE t.id > $1 AND (t.user_id = $2 OR t.organization_id = $3)
+                    AND ($4::bigint IS NULL OR t.project_id = $4)
+                ORDER BY t.id LIMIT $5
                 """,
-                .int8(id))
-            guard let row = rows.first else { return nil }
-            return try TokenRecord(row)
+                .int8(id), .int8(columns.user), .int8(columns.organization), .int8(columns.project),
+                .int8(Int64(limit) + 1))
+            var tokens: [TokenRecord] = []
+            for row in rows { tokens.append(try TokenRecord(row)) }
+            return Page(tokens, limit: limit)
         }
     }
 
     /// Creates the token, or returns the one that has the secret, as it is: a revoked one stays revoked.
-    /// - Throws: `.foreignKeyViolation` if organization or user are not there; `.other` (23514) if the kind lacks its
-    ///   owner.
-    package func createToken(
-        kind: TokenKind,
-        organizationID: Int64?,
-        userID: Int64?,
-        name: String,
-        secretSHA256: [UInt8],
-        expiresAt: Date?
-    ) async throws(DatabaseError) -> TokenRecord {
+    /// - Throws: `.foreignKeyViolation` if its owner is not there; `.other` (23514) if the kind is not one of the owner.
+    package func createToken(_ token: NewToken) async throws(DatabaseError) -> TokenRecord {
+        try await run { session throws(DatabaseError) in try session.createToken(token) }
+    }
+
+    /// Writes down that tokens were used. At most once a minute for each.
+    package func recordUse(ofTokens ids: [Int64]) async throws(DatabaseError) {
         try await run { session throws(DatabaseError) in
-            try session.insertToken(
-                kind: kind,
-                organizationID: organizationID,
-                userID: userID,
-                name: name,
-                secretSHA256: secretSHA256,
-                expiresAt: expiresAt)
-            guard let token = try session.token(secretSHA256: secretSHA256) else { throw .vanished("token") }
-            return token
+            _ = try session.query(
+                """
+                UPDATE tokens SET last_used_at = now()
+                WHERE id = ANY ($1) AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
+                """,
+                .int8Array(ids))
+        }
+    }
+
+    /// Removes tokens that expired longer ago than `age`, and what was kept so that no identity is exchanged twice.
+    package func removeEndedTokens(olderThan age: Duration) async throws(DatabaseError) {
+        try await run { session throws(DatabaseError) in
+            try session.query(
+                "DELETE FROM tokens WHERE expires_at < now() - make_interval(secs => $1)", .seconds(age))
+            try session.query(
+                "DELETE FROM exchanged_identities WHERE expires_at < now() - make_interval(secs => $1)", .seconds(age))
         }
     }
 }
 
 extension Session {
-    fileprivate func token(secretSHA256: [UInt8]) throws(DatabaseError) -> TokenRecord? {
+    /// As `Database.createToken`.
+    package func createToken(_ token: NewToken) throws(DatabaseError) -> TokenRecord {
+        try insertToken(token)
+        guard let token = try self.token(secretSHA256: token.secretSHA256) else { throw .vanished("token") }
+        return token
+    }
+
+    func insertToken(_ token: NewToken) throws(DatabaseError) {
+        let columns = token.owner.columns
+        try query(
+            """
+            INSERT INTO tokens (
+                kind, organization_id, user_id, project_id, repository_id, reference, name, secret_sha256, expires_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (secret_sha256) DO NOTHING
+            """,
+            .text(token.kind.rawValue), .int8(columns.organization), .int8(columns.user), .int8(columns.project),
+            .int8(columns.repository), .text(token.owner.reference), .text(token.name), .bytea(token.secretSHA256),
+            .timestamptz(token.expiresAt))
+    }
+
+    /// Whether the owner has a token of this name that still counts.
+    package func hasLiveToken(named name: String, of owner: TokenOwner) throws(DatabaseError) -> Bool {
+        let columns = owner.columns
         let rows = try query(
             """
-            SELECT t.id, t.kind, t.organization_id, t.user_id,
-                t.kind = 'user' AND coalesce(u.is_administrator, false), t.name, t.expires_at, t.revoked_at
-            FROM tokens t LEFT JOIN users u ON u.id = t.user_id
-            WHERE t.secret_sha256 = $1
+            SELECT EXISTS (
+                SELECT FROM tokens
+                WHERE name = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+                    AND user_id IS NOT DISTINCT FROM $2 AND organization_id IS NOT DISTINCT FROM $3
+                    AND project_id IS NOT DISTINCT FROM $4 AND repository_id IS NOT DISTINCT FROM $5)
             """,
-            .bytea(secretSHA256))
+            .text(name), .int8(columns.user), .int8(columns.organization), .int8(columns.project),
+            .int8(columns.repository))
+        guard let row = rows.first else { return false }
+        return try row[0]
+    }
+
+    /// Withdraws a token of this user or organization; one that is withdrawn stays as it is. Other origins are told.
+    /// - Returns: It; `nil` if the owner has none with this id.
+    package func revokeToken(id: Int64, of owner: TokenOwner) throws(DatabaseError) -> TokenRecord? {
+        let columns = owner.columns
+        let rows = try query(
+            """
+            UPDATE tokens SET revoked_at = coalesce(revoked_at, now())
+            WHERE id = $1 AND (user_id = $2 OR organization_id = $3) RETURNING id
+            """,
+            .int8(id), .int8(columns.user), .int8(columns.organization))
+        guard !rows.isEmpty else { return nil }
+        return try token(id: id)
+    }
+
+    func token(id: Int64) throws(DatabaseError) -> TokenRecord? {
+        let rows = try query(
+            """
+            SELECT t.id, t.kind, t.name, t.created_at, t.expires_at, t.revoked_at, t.last_used_at,
+                t.organization_id, u.id, u.name, u.is_administrator,
+                (SELECT string_agg(m.organization_id || ':' || m.role, ',') FROM memberships m WHERE m.user_id = u.id),
+                p.id, p.public_id, r.id, r.name, t.reference
+            FROM tokens t
+                LEFT JOIN users u ON u.id = t.user_id AND t.kind = 'user'
+                LEFT JOIN projects p ON p.id = t.project_id
+                LEFT JOIN repositories r ON r.id = t.repository_id
+            WHERE t.id = $1
+            """,
+            .int8(id))
         guard let row = rows.first else { return nil }
         return try TokenRecord(row)
     }
 
-    func insertToken(
-        kind: TokenKind,
-        organizationID: Int64?,
-        userID: Int64?,
-        name: String,
-        secretSHA256: [UInt8],
-        expiresAt: Date?
-    ) throws(DatabaseError) {
-        try query(
-            """
-            INSERT INTO tokens (kind, organization_id, user_id, name, secret_sha256, expires_at)
-            VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (secret_sha256) DO NOTHING
-            """,
-            .text(kind.rawValue), .int8(organizationID), .int8(userID), .text(name), .bytea(secretSHA256),
-            .timestamptz(expiresAt))
+    func token(secretSHA256: [UInt8]) throws(DatabaseError) -> TokenRecord? {
+        let rows = try query("SELECT id FROM tokens WHERE secret_sha256 = $1", .bytea(secretSHA256))
+        guard let row = rows.first else { return nil }
+        return try token(id: try row[0])
     }
 }

@@ -28,17 +28,14 @@ extension RegistryAPI {
         _ wanted: ListQuery
     ) async throws -> Page<String> {
         guard let slug = host.organization else {
-            guard identity.isAdministrator || identity.organizationID != nil else { return .empty }
-            return try await database.repositoryNames(
-                organizationID: identity.isAdministrator ? nil : identity.organizationID, after: wanted.after,
-                limit: wanted.count)
+            return try await database.repositoryNames(identity.listed, after: wanted.after, limit: wanted.count)
         }
-        guard let organization = try await auth.organization(slug: slug), identity.sees(organization) else {
-            return .empty
-        }
+        guard let organization = try await auth.organization(slug: slug),
+            let listed = identity.listed(inOrganization: organization.id)
+        else { return .empty }
         let prefix = slug.text + "/"
         let page = try await database.repositoryNames(
-            organizationID: organization.id, after: wanted.after.map { prefix + $0 }, limit: wanted.count)
+            listed, after: wanted.after.map { prefix + $0 }, limit: wanted.count)
         return Page(page.elements.map { String($0.dropFirst(prefix.count)) }, isCut: page.isCut)
     }
 }

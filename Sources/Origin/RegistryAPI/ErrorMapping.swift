@@ -164,11 +164,12 @@ extension OCIFailure {
 
     init(_ refusal: AuthRefusal) {
         guard let code = refusal.code else {
-            self.init(HTTPResponse.Status(code: refusal.status), retryAfterSeconds: 1)
+            self.init(HTTPResponse.Status(code: refusal.status), retryAfterSeconds: refusal.retryAfterSeconds)
             return
         }
         var headers: HTTPFields = [:]
         if let challenge = refusal.challenge { headers[.wwwAuthenticate] = challenge }
+        if let seconds = refusal.retryAfterSeconds { headers[.retryAfter] = String(seconds) }
         self.init(HTTPResponse.Status(code: refusal.status), code, refusal.message, headers: headers)
     }
 

@@ -42,6 +42,7 @@ package struct RegistryAPI: RouteGroup {
     let store: any BlobStore
     let uploads: UploadService
     let fleet: Fleet
+    let audit: AuditLog
     let diskPool: BlockingPool
     /// Bounds what bodies of manifests take in memory, and what reading them takes.
     let largeBodies = Turnstile(passingCountMax: 32, waitingCountMax: 0)
@@ -58,6 +59,7 @@ package struct RegistryAPI: RouteGroup {
         store: any BlobStore,
         uploads: UploadService,
         fleet: Fleet,
+        audit: AuditLog,
         diskPool: BlockingPool,
         metrics: Metrics
     ) {
@@ -69,6 +71,7 @@ package struct RegistryAPI: RouteGroup {
         self.store = store
         self.uploads = uploads
         self.fleet = fleet
+        self.audit = audit
         self.diskPool = diskPool
         redirectCount = metrics.counter("depot_origin_redirects_total", help: "Blob requests sent to an edge.")
         servedBytes = metrics.counter(
@@ -102,21 +105,19 @@ package struct RegistryAPI: RouteGroup {
             throw OCIFailure.misdirected
         }
         let operation = try path.resource.operation(for: request.method)
-        let authorization = request.headers[values: .authorization]
+        let caller = Caller(request, context)
         switch operation {
         case .checkVersion:
-            _ = try await auth.authenticate(authorization: authorization, target: host)
+            _ = try await auth.authenticate(caller, target: host)
             return Self.version
         case .listCatalog:
-            let identity = try await auth.admitToCatalog(authorization: authorization, target: host)
+            let identity = try await auth.admitToCatalog(caller, target: host)
             return try await listCatalog(of: identity, on: host, target)
         case .repository(let operation):
             guard let (slug, name) = host.split(path.name) else {
                 throw OCIFailure.nameInvalid(isPathForm: host.isPathForm)
             }
-            let (principal, organization) = try await auth.admit(
-                authorization: authorization, target: host, organization: slug, repository: name,
-                action: operation.requiredRight)
+            let (principal, organization) = try await admit(caller, host, slug, name, operation)
             let admitted = RegistryRequest(
                 request: request,
                 context: context,
@@ -125,7 +126,25 @@ package struct RegistryAPI: RouteGroup {
                 principal: principal,
                 organization: organization,
                 name: name)
-            return try await perform(operation, admitted)
+            let response = try await perform(operation, admitted)
+            if operation.changes, (200..<300).contains(response.status.code) { audit.record(admitted.event(operation)) }
+            return response
+        }
+    }
+
+    private func admit(
+        _ caller: Caller, _ host: RegistryHost, _ slug: OrganizationSlug, _ name: RepositoryName,
+        _ operation: RepositoryOperation
+    ) async throws -> (Principal, Organization) {
+        do throws(AuthRefusal) {
+            return try await auth.admit(
+                caller, target: host, organization: slug, repository: name, action: operation.requiredRight,
+                content: operation.content)
+        } catch {
+            audit.denied(
+                error, caller, organization: slug.text, action: operation.name, target: "\(name)\(operation.subject)")
+            guard case .invisibleContent = error.kind else { throw error }
+            throw operation.absence
         }
     }
 

@@ -39,6 +39,60 @@ package enum RepositoryOperation: Equatable, Sendable {
         case .deleteBlob, .deleteManifest: .delete
         }
     }
+
+    /// What of the repository it is about.
+    package var content: RequestedContent {
+        switch self {
+        case .getBlob(let digest), .headBlob(let digest), .deleteBlob(let digest): .blob(String(digest))
+        case .getManifest(let reference), .headManifest(let reference), .putManifest(let reference),
+            .deleteManifest(let reference):
+            .manifest(String(reference))
+        case .listReferrers(let digest): .manifest(String(digest))
+        case .startUpload, .getUploadStatus, .appendToUpload, .finishUpload, .cancelUpload, .listTags: .whole
+        }
+    }
+
+    /// Whether a success is in the audit log. Uploads are not: what they bring is nothing before a manifest names it.
+    var changes: Bool {
+        switch self {
+        case .putManifest, .deleteManifest, .deleteBlob: true
+        case .getBlob, .headBlob, .startUpload, .getUploadStatus, .appendToUpload, .finishUpload, .cancelUpload,
+            .getManifest, .headManifest, .listTags, .listReferrers:
+            false
+        }
+    }
+
+    /// As the audit log names it.
+    var name: String {
+        switch self {
+        case .getBlob, .headBlob: "blob.pull"
+        case .deleteBlob: "blob.delete"
+        case .startUpload, .getUploadStatus, .appendToUpload, .finishUpload, .cancelUpload: "blob.push"
+        case .getManifest, .headManifest: "manifest.pull"
+        case .putManifest: "manifest.push"
+        case .deleteManifest: "manifest.delete"
+        case .listTags: "tag.list"
+        case .listReferrers: "referrer.list"
+        }
+    }
+
+    /// What follows the repository's name where that is not all: `:TAG` or `@DIGEST`.
+    var subject: String {
+        switch content {
+        case .whole: ""
+        case .blob(let digest): "@\(digest)"
+        case .manifest(let reference): reference.contains(":") ? "@\(reference)" : ":\(reference)"
+        }
+    }
+
+    /// The answer where the content is not there, or the client may not know that it is.
+    var absence: OCIFailure {
+        switch content {
+        case .blob: .blobUnknown
+        case .manifest: .manifestUnknown
+        case .whole: .nameUnknown
+        }
+    }
 }
 
 extension RegistryPath.Resource {

@@ -30,6 +30,15 @@ struct RegistryRequest: Sendable {
         try target.items(countMax: countMax)
     }
 
+    /// That it was done.
+    func event(_ operation: RepositoryOperation) -> AuditEvent {
+        let caller = Caller(request, context)
+        return AuditEvent(
+            organization: organization.slug.text, actor: principal.identity.actor, action: operation.name,
+            target: "\(name)\(operation.subject)", outcome: .done, address: caller.address,
+            requestID: caller.requestID)
+    }
+
     var declaredBytes: Int64? { request.headers[.contentLength].flatMap { Int64($0) } }
 
     /// The body as an upload takes it.

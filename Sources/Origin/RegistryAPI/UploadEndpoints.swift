@@ -120,13 +120,15 @@ extension RegistryAPI {
         into repositoryID: Int64,
         _ request: RegistryRequest
     ) async throws -> Bool {
+        let identity = request.principal.identity
         guard let text = sources.first else {
-            guard request.principal.identity.rights(in: request.organization).contains(.pull) else { return false }
+            // Who reaches only some repositories would have to name one.
+            guard identity.reach(inOrganization: request.organization.id) == .everything else { return false }
             return try await database.mountBlob(digest, from: nil, into: repositoryID)
         }
         guard sources.count == 1, let (slug, name) = request.host.split(text),
             let organization = try await auth.organization(slug: slug),
-            request.principal.identity.rights(in: organization).contains(.pull),
+            try await auth.rights(of: identity, in: organization, to: name)?.contains(.pull) == true,
             let sourceID = try await index.repository(name, in: organization)
         else { return false }
         return try await database.mountBlob(digest, from: sourceID, into: repositoryID)

@@ -5,19 +5,19 @@ import OCI
 
 /// Fetches an issuer's keys: its configuration, then the JWK set that this names (OpenID Connect Discovery 1.0, section 4).
 ///
-/// Two requests, 5 seconds together, 256 KiB each, no redirects. Only hosts that the operator named may have addresses
+/// Two requests, 5 seconds together unless told otherwise, 256 KiB each, no redirects. Only hosts that the operator named may have addresses
 /// inside this network or speak `http`; a public issuer cannot lead there, whatever it names and however it resolves.
 struct IssuerDocuments: Sendable {
-    static let totalTimeout = Duration.seconds(5)
-
     let fetcher: Fetcher
     /// As `TrustPolicy` takes them.
     let privateHosts: Set<String>
+    /// For both requests.
+    let totalTimeout: Duration
 
     /// - Throws: `KeySetError` for whatever is not as it should be.
     func keys(of issuer: TrustURL) async throws(KeySetError) -> KeySet {
         // Real time, for it bounds real I/O; tests set the clock that ages what was fetched.
-        let deadline = ContinuousClock.now + Self.totalTimeout
+        let deadline = ContinuousClock.now + totalTimeout
         let isPrivate = privateHosts.contains(issuer.host)
         let place = issuer.text + "/.well-known/openid-configuration"
         let configuration = try await document(place, "configuration", isPrivate: isPrivate, by: deadline)

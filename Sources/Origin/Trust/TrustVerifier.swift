@@ -55,9 +55,12 @@ package final class TrustVerifier: Sendable {
     /// - Parameters:
     ///   - fetcher: One for this purpose alone: its connections and limits are those of hosts that others name.
     ///   - privateHosts: As `TrustPolicy` takes them. Their issuers may have addresses inside this network.
-    package init(fetcher: Fetcher, privateHosts: Set<String>, clock: Clock = .system, logger: Logger, metrics: Metrics)
-    {
-        documents = IssuerDocuments(fetcher: fetcher, privateHosts: privateHosts)
+    ///   - fetchTimeout: For both requests that fetch an issuer's keys.
+    package init(
+        fetcher: Fetcher, privateHosts: Set<String>, fetchTimeout: Duration = .seconds(5), clock: Clock = .system,
+        logger: Logger, metrics: Metrics
+    ) {
+        documents = IssuerDocuments(fetcher: fetcher, privateHosts: privateHosts, totalTimeout: fetchTimeout)
         self.privateHosts = privateHosts
         self.clock = clock
         self.logger = logger

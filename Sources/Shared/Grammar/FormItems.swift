@@ -19,6 +19,8 @@ package struct FormItems: Sendable {
         self.items = items
     }
 
+    package var names: [String] { items.map(\.name) }
+
     package func all(_ name: String) -> [String] { items.filter { $0.name == name }.map(\.value) }
 
     /// The value of an item that may come at most once; `nil` if it is absent or repeated.
