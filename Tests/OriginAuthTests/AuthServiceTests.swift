@@ -162,6 +162,19 @@ struct AuthServiceTests {
         #expect(message == "the token was revoked")
     }
 
+    @Test("after a rotation the old key's tokens count, and after another one no more, verified before or not")
+    func rotation() async throws {
+        let fixture = try await AuthFixture()
+        let bearer = try await fixture.bearer([.pull])
+        #expect(await fixture.outcome(bearer, .pull).status == 200)
+        let next = RegistryTokens.Key.generate()
+        fixture.service.replace(try await RegistryTokens(current: next, others: [fixture.key]))
+        #expect(await fixture.outcome(bearer, .pull).status == 200)
+        #expect(await fixture.outcome(try await fixture.bearer([.pull]), .pull).status == 200)
+        fixture.service.replace(try await RegistryTokens(current: next))
+        #expect(await fixture.outcome(bearer, .pull).status == 401)
+    }
+
     @Test("an expired token is refused with the time of its end")
     func expiry() async throws {
         let fixture = try await AuthFixture()

@@ -29,6 +29,39 @@ struct SecretStoreTests {
         await database.close()
     }
 
+    @Test(
+        "a rotation makes the next key the current one and keeps the last one; of origins that rotate at once, one does"
+    )
+    func rotation() async throws {
+        let lease = try await PostgresLease()
+        let database = try await lease.database()
+        let store = SecretStore(
+            database: database, wrapping: Wrapping(try KeyFile.loadOrCreate(directory.file("key"))))
+        func ids() async throws -> [String: String] {
+            let secrets = try await store.loadOrCreateWithNext(name: "jwt") { ("unused", [0]) }
+            return Dictionary(uniqueKeysWithValues: secrets.map { ($0.state.rawValue, $0.keyID) })
+        }
+        _ = try await store.loadOrCreate(name: "jwt") { ("a", [1]) }
+        _ = try await store.loadOrCreateWithNext(name: "jwt") { ("b", [2]) }
+        #expect(try await ids() == ["current": "a", "next": "b"])
+        #expect(try await !store.rotate(name: "jwt", ifOlderThan: .seconds(3600)) { ("c", [3]) })
+        let before = try await database.latestChange()
+        #expect(try await store.rotate(name: "jwt", ifOlderThan: .zero) { ("c", [3]) })
+        #expect(try await ids() == ["previous": "a", "current": "b", "next": "c"])
+        #expect(try await database.changes(after: before).map(\.effect) == [.changedKeys])
+        let rotated = try await withThrowingTaskGroup(of: Bool.self) { group in
+            for origin in UInt8(0)..<4 {
+                group.addTask { try await store.rotate(name: "jwt", ifOlderThan: .zero) { ("d\(origin)", [origin]) } }
+            }
+            return try await group.reduce(into: []) { $0.append($1) }
+        }
+        #expect(rotated.contains(true))
+        let secrets = try await store.loadOrCreate(name: "jwt") { ("unused", [0]) }
+        #expect(secrets.count == 3)
+        #expect(secrets.count { $0.state == .current } == 1)
+        await database.close()
+    }
+
     @Test("another key file is noticed, and says so")
     func wrongKeyFile() async throws {
         let lease = try await PostgresLease()

@@ -169,7 +169,7 @@ extension AuthService {
     }
 
     /// Holds back the answer to a credential that does not count, and counts it for its address.
-    private func judged<Value: Sendable>(
+    package func judged<Value: Sendable>(
         _ caller: Caller, _ judge: () async throws(CredentialFault) -> Value
     ) async throws(CredentialFault) -> Value {
         let began = clock.instant()

@@ -35,7 +35,7 @@ package final class AuthService: Sendable {
     }
 
     let store: any CredentialStore
-    let tokens: RegistryTokens
+    private let registryTokens: Mutex<RegistryTokens>
     let identities: (any IdentityExchange)?
     let clock: Clock
     let logger: Logger
@@ -53,11 +53,21 @@ package final class AuthService: Sendable {
         logger: Logger
     ) {
         self.store = store
-        self.tokens = tokens
+        registryTokens = Mutex(tokens)
         self.identities = identities
         self.clock = clock
         self.logger = logger
         limits = Mutex(RequestLimits(rates))
+    }
+
+    // MARK: Keys
+
+    var tokens: RegistryTokens { registryTokens.withLock { $0 } }
+
+    /// The deployment's keys are other ones. What a forgotten key signed counts no more, verified before or not.
+    package func replace(_ tokens: RegistryTokens) {
+        registryTokens.withLock { $0 = tokens }
+        cache.withLock { $0.verifiedJWTs.removeAll() }
     }
 
     // MARK: Remembering

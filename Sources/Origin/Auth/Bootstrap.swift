@@ -2,24 +2,22 @@
 
 package import Disk
 import Hashing
+package import Logging
 import OCI
 package import OriginMetadata
 
 /// The first start of a deployment: an organization, an administrator and a token for each, told exactly once.
 ///
-/// The credentials go to a file (0600) or to a terminal, never to a log. With neither the start is refused: only their
-/// hashes are stored, so they would be lost. A file is staged beside its place before the database commits, so that
+/// The credentials go to a file (0600) or to a terminal, never to a log. With neither, a one-time token is left in a file
+/// of the data directory, and whoever redeems it is told them. A file is staged beside its place before the database commits, so that
 /// a crash in between loses nothing; the next start finds it and finishes.
 package struct Bootstrap: Sendable {
     package enum Failure: Error, Sendable, CustomStringConvertible {
-        case nowhereToTell
         case database(DatabaseError)
         case disk(DiskError)
 
         package var description: String {
             switch self {
-            case .nowhereToTell:
-                "first start: give --bootstrap-file FILE for the first credentials, or start once on a terminal"
             case .database(let error): "\(error)"
             case .disk(let error): "bootstrap file: \(error)"
             }
@@ -28,24 +26,34 @@ package struct Bootstrap: Sendable {
 
     private let database: Database
     private let path: String?
+    private let tokenPath: String
     private let tellTerminal: (@Sendable (String) -> Void)?
+    private let logger: Logger
 
     /// - Parameters:
     ///   - path: The bootstrap file, if one is configured.
+    ///   - tokenPath: Where a one-time token is left otherwise.
     ///   - tellTerminal: Prints on the terminal; `nil` if standard output is none.
-    package init(database: Database, path: String?, tellTerminal: (@Sendable (String) -> Void)?) {
+    package init(
+        database: Database, path: String?, tokenPath: String, tellTerminal: (@Sendable (String) -> Void)?,
+        logger: Logger
+    ) {
         self.database = database
         self.path = path
+        self.tokenPath = tokenPath
         self.tellTerminal = tellTerminal
+        self.logger = logger
     }
 
     /// Does what is left to do; after the first start nothing. Blocks for one small file; called before serving.
     package func run() async throws(Failure) {
         if try await isDone() {
             if let path { try await finishInterrupted(path) }
+            // It was redeemed, here or at another origin.
+            try remove(tokenPath)
             return
         }
-        guard path != nil || tellTerminal != nil else { throw .nowhereToTell }
+        guard path != nil || tellTerminal != nil else { return try await leaveToken() }
         let credentials = BootstrapCredentials.generate()
         if let path { try write(credentials, to: Self.staged(path)) }
         // Origins that start together: one commits, and only that one tells.
@@ -56,6 +64,22 @@ package struct Bootstrap: Sendable {
         } else if isOurs {
             tellTerminal?(credentials.message)
         }
+    }
+
+    /// The token of an earlier start stays as it is.
+    private func leaveToken() async throws(Failure) {
+        let token: BootstrapToken
+        do throws(DiskError) {
+            let left = try AtomicFile.read(tokenPath, bytesMax: BootstrapToken.fileBytesMax)
+            token = left.flatMap(BootstrapToken.init(file:)) ?? .generate()
+            try AtomicFile.write(token.file, to: tokenPath, permissions: 0o600)
+        } catch { throw .disk(error) }
+        do throws(DatabaseError) {
+            try await database.openBootstrap(tokenSHA256: token.sha256)
+        } catch { throw .database(error) }
+        logger.notice(
+            "first start: nobody can log in before the one-time token is redeemed with depot-origin login",
+            metadata: ["file": "\(tokenPath)"])
     }
 
     private func isDone() async throws(Failure) -> Bool {

@@ -72,12 +72,11 @@ package struct RegistryTokens: Sendable {
         currentKeyID = current.id
     }
 
-    /// The keys of the deployment; the first one is made if there is none.
+    private static let secretName = "jwt"
+
+    /// The keys of the deployment; the first ones are made if there are none.
     package static func load(from store: SecretStore) async throws -> RegistryTokens {
-        let secrets = try await store.loadOrCreate(name: "jwt") {
-            let key = Key.generate()
-            return (key.id, key.secret)
-        }
+        let secrets = try await store.loadOrCreateWithNext(name: secretName, generate: newSecret)
         guard let current = secrets.first(where: { $0.state == .current }) else {
             preconditionFailure("the first secret of a name is its current one")
         }
@@ -85,6 +84,18 @@ package struct RegistryTokens: Sendable {
         return try await RegistryTokens(
             current: Key(id: current.keyID, secret: current.bytes),
             others: others.map { Key(id: $0.keyID, secret: $0.bytes) })
+    }
+
+    /// Signs with another key from now on; what was signed before counts until it ends. Other origins follow.
+    /// - Parameter age: Only if the last rotation is longer ago.
+    /// - Returns: Whether it was done.
+    package static func rotate(in store: SecretStore, ifOlderThan age: Duration) async throws(SecretsError) -> Bool {
+        try await store.rotate(name: secretName, ifOlderThan: age, generate: newSecret)
+    }
+
+    @Sendable private static func newSecret() -> (keyID: String, bytes: [UInt8]) {
+        let key = Key.generate()
+        return (key.id, key.secret)
     }
 
     /// - Throws: Only if signing fails, which it does not for a valid key.

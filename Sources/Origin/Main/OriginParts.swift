@@ -32,6 +32,7 @@ struct OriginParts: Sendable {
     private let follower: ChangeFollower
     private let keeper: FleetKeeper
     private let tokenKeeper: TokenKeeper
+    private let keys: KeyKeeper
     private let audit: AuditLog
     private let controls = ControlConnections()
     private let readiness: Readiness
@@ -46,7 +47,7 @@ struct OriginParts: Sendable {
             originID = try OriginIdentity.load(given: settings.originID, dataDirectory: settings.dataDirectory)
             secrets = try await Secrets(keyFile: settings.keyFile, database: database)
             store = try Self.blobStore(settings)
-            try await Self.bootstrap(settings, database: database)
+            try await Self.bootstrap(settings, database: database, logger: logger)
         } catch let failure as StartFailure {
             throw failure
         } catch {
@@ -59,6 +60,7 @@ struct OriginParts: Sendable {
         let identities = try Self.identities(settings, database, audit, metrics, logger)
         let auth = AuthService(
             store: database, tokens: secrets.tokens, identities: identities, rates: settings.rates, logger: logger)
+        let keys = KeyKeeper(store: secrets.store, auth: auth, logger: logger)
         let fleet = Fleet(linkTimeToLiveSeconds: timeToLiveSeconds, metrics: metrics, logger: logger)
         let directory = EdgeDirectory(
             database: database, wrapping: secrets.wrapping, masters: secrets.masters, fleet: fleet, logger: logger)
@@ -109,7 +111,7 @@ struct OriginParts: Sendable {
             StatusPages(readiness: readiness, metrics: metrics),
             AdminAPI(
                 changes: AdminChanges(database: database, auth: auth) { index.invalidate() }, audit: audit,
-                privateHosts: settings.privateIssuers, enrollment: enrollment, fleet: fleet),
+                privateHosts: settings.privateIssuers, keys: keys, enrollment: enrollment, fleet: fleet),
         ]
         follower = ChangeFollower(
             database: database,
@@ -123,6 +125,7 @@ struct OriginParts: Sendable {
                         index.deleted(digest, in: repositoryID)
                     case .healedBlob: index.invalidate()
                     case .changedRights: auth.invalidate()
+                    case .changedKeys: keys.reload()
                     case .deletedRepositories:
                         auth.invalidate()
                         index.invalidate()
@@ -133,6 +136,7 @@ struct OriginParts: Sendable {
                 }
             },
             onGap: {
+                keys.reload()
                 auth.invalidate()
                 index.invalidate()
             },
@@ -140,6 +144,7 @@ struct OriginParts: Sendable {
                 auth.synced(at: instant)
                 index.synced(at: instant)
             })
+        self.keys = keys
         tokenKeeper = TokenKeeper(auth: auth, database: database, logger: logger)
         self.audit = audit
         keeper = FleetKeeper(fleet: fleet, edges: directory, origins: origins, logger: logger)
@@ -164,11 +169,12 @@ struct OriginParts: Sendable {
             directory: settings.blobDirectory, reserveBytes: settings.reserveBytes(totalBytes: totalBytes))
     }
 
-    private static func bootstrap(_ settings: OriginSettings, database: Database) async throws {
+    private static func bootstrap(_ settings: OriginSettings, database: Database, logger: Logger) async throws {
         var tellTerminal: (@Sendable (String) -> Void)?
         if StandardOutput.isTerminal { tellTerminal = { StandardOutput.write($0) } }
         try await Bootstrap(
-            database: database, path: settings.bootstrapFile, tellTerminal: tellTerminal
+            database: database, path: settings.bootstrapFile,
+            tokenPath: settings.dataDirectory + "/bootstrap-token", tellTerminal: tellTerminal, logger: logger
         ).run()
     }
 
@@ -185,6 +191,7 @@ struct OriginParts: Sendable {
             work.addTask { [keeper] in await keeper.run() }
             work.addTask { [tokenKeeper] in await tokenKeeper.run() }
             work.addTask { [audit] in await audit.run() }
+            work.addTask { [keys] in await keys.run() }
             defer { work.cancelAll() }
             try await body()
         }
@@ -200,12 +207,13 @@ struct OriginParts: Sendable {
 /// The keys of the deployment, unwrapped.
 private struct Secrets {
     let wrapping: Wrapping
+    let store: SecretStore
     let tokens: RegistryTokens
     let masters: LinkMasters
 
     init(keyFile: String, database: Database) async throws {
         wrapping = Wrapping(try KeyFile.loadOrCreate(keyFile))
-        let store = SecretStore(database: database, wrapping: wrapping)
+        store = SecretStore(database: database, wrapping: wrapping)
         masters = try await LinkMasters.load(from: store)
         tokens = try await RegistryTokens.load(from: store)
     }

@@ -26,6 +26,8 @@ extension Change {
         case healedBlob(Digest)
         /// Tokens, memberships, projects or organizations are not what they were; repositories are.
         case changedRights
+        /// Keys of the deployment were rotated.
+        case changedKeys
         /// Repositories were deleted: alone, or with a project or an organization.
         case deletedRepositories
     }
@@ -37,6 +39,7 @@ extension Change {
         case "changed-manifest": repositoryDigest.map { .changedManifest($1, repositoryID: $0) }
         case "healed-blob": Digest(subject).map { .healedBlob($0) }
         case "changed-rights": .changedRights
+        case "changed-keys": .changedKeys
         case "deleted-repositories": .deletedRepositories
         default: nil
         }
@@ -57,6 +60,7 @@ extension Change.Effect {
         case .changedManifest(let digest, let repositoryID): ("changed-manifest", "\(repositoryID)/\(digest)")
         case .healedBlob(let digest): ("healed-blob", digest.description)
         case .changedRights: ("changed-rights", "")
+        case .changedKeys: ("changed-keys", "")
         case .deletedRepositories: ("deleted-repositories", "")
         }
     }

@@ -46,21 +46,56 @@ extension Database {
         }
     }
 
-    /// Stores the first secret of a name, as the current one. Of origins that do so at once, the first to write wins.
+    /// Stores a secret of a name unless there is one in that state. Of origins that do so at once, the first to write
+    /// wins.
     /// - Returns: `false` if there is one already; then nothing changed.
     package func insertWrappedSecretIfAbsent(
         name: String,
         keyID: String,
-        wrapped: [UInt8]
+        wrapped: [UInt8],
+        state: WrappedSecret.State
     ) async throws(DatabaseError) -> Bool {
         try await run { session throws(DatabaseError) in
             try session.query(
                 """
-                INSERT INTO wrapped_secrets (name, key_id, wrapped, state) VALUES ($1, $2, $3, 'current')
+                INSERT INTO wrapped_secrets (name, key_id, wrapped, state) VALUES ($1, $2, $3, $4)
                 ON CONFLICT DO NOTHING
                 """,
-                .text(name), .text(keyID), .bytea(wrapped)
+                .text(name), .text(keyID), .bytea(wrapped), .text(state.rawValue)
             ).affectedCount == 1
+        }
+    }
+
+    /// The next secret becomes the current one, that the previous one, and what was the previous one is forgotten. Other
+    /// origins are told.
+    ///
+    /// - Parameters:
+    ///   - olderThan: Only if the last rotation is longer ago.
+    ///   - keyID: Of the new next one.
+    /// - Returns: Whether it was done.
+    package func rotateWrappedSecrets(
+        name: String, keyID: String, wrapped: [UInt8], ifOlderThan age: Duration
+    ) async throws(DatabaseError) -> Bool {
+        try await transaction { session throws(DatabaseError) in
+            let rows = try session.query(
+                """
+                SELECT key_id FROM wrapped_secrets
+                WHERE name = $1 AND state = 'next' AND created_at <= now() - make_interval(secs => $2) FOR UPDATE
+                """,
+                .text(name), .seconds(age))
+            guard let row = rows.first else { return false }
+            let nextID: String = try row[0]
+            try session.query("DELETE FROM wrapped_secrets WHERE name = $1 AND state = 'previous'", .text(name))
+            try session.query(
+                "UPDATE wrapped_secrets SET state = 'previous' WHERE name = $1 AND state = 'current'", .text(name))
+            try session.query(
+                "UPDATE wrapped_secrets SET state = 'current' WHERE name = $1 AND key_id = $2", .text(name),
+                .text(nextID))
+            try session.query(
+                "INSERT INTO wrapped_secrets (name, key_id, wrapped, state) VALUES ($1, $2, $3, 'next')",
+                .text(name), .text(keyID), .bytea(wrapped))
+            try session.appendChange(.changedKeys)
+            return true
         }
     }
 }

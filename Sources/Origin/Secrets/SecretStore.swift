@@ -38,16 +38,50 @@ package struct SecretStore: Sendable {
         name: String,
         generate: @Sendable () -> (keyID: String, bytes: [UInt8])
     ) async throws(SecretsError) -> [Secret] {
-        let present = try await load(name)
-        guard present.isEmpty else { return present }
+        try await ensure(.current, name, generate)
+        return try await load(name)
+    }
+
+    /// As `loadOrCreate`, with the one that is current after it: every origin knows that before it is used.
+    package func loadOrCreateWithNext(
+        name: String,
+        generate: @Sendable () -> (keyID: String, bytes: [UInt8])
+    ) async throws(SecretsError) -> [Secret] {
+        try await ensure(.current, name, generate)
+        try await ensure(.next, name, generate)
+        return try await load(name)
+    }
+
+    /// Makes the next secret the current one, and a new next one.
+    /// - Parameter age: Only if the last rotation is longer ago.
+    /// - Returns: Whether it was done.
+    package func rotate(
+        name: String,
+        ifOlderThan age: Duration,
+        generate: @Sendable () -> (keyID: String, bytes: [UInt8])
+    ) async throws(SecretsError) -> Bool {
         let (keyID, bytes) = generate()
         let wrapped = try wrapping.wrap(bytes, context: Self.context(name, keyID))
         do throws(DatabaseError) {
-            _ = try await database.insertWrappedSecretIfAbsent(name: name, keyID: keyID, wrapped: wrapped)
+            return try await database.rotateWrappedSecrets(
+                name: name, keyID: keyID, wrapped: wrapped, ifOlderThan: age)
         } catch {
             throw .database(error)
         }
-        return try await load(name)
+    }
+
+    private func ensure(
+        _ state: WrappedSecret.State, _ name: String, _ generate: @Sendable () -> (keyID: String, bytes: [UInt8])
+    ) async throws(SecretsError) {
+        guard try await !load(name).contains(where: { $0.state == state }) else { return }
+        let (keyID, bytes) = generate()
+        let wrapped = try wrapping.wrap(bytes, context: Self.context(name, keyID))
+        do throws(DatabaseError) {
+            _ = try await database.insertWrappedSecretIfAbsent(
+                name: name, keyID: keyID, wrapped: wrapped, state: state)
+        } catch {
+            throw .database(error)
+        }
     }
 
     private func load(_ name: String) async throws(SecretsError) -> [Secret] {

@@ -69,6 +69,14 @@ CREATE TABLE exchanged_identities (
 );
 CREATE INDEX exchanged_identities_expiry ON exchanged_identities (expires_at);
 
+-- Of origins that rotate keys at once, one does; the key after the current one is known to all before it signs.
+CREATE UNIQUE INDEX wrapped_secrets_next ON wrapped_secrets (name) WHERE state = 'next';
+
+-- What a first start without a terminal is redeemed with, once.
+CREATE TABLE bootstrap_tokens (
+    secret_sha256 bytea PRIMARY KEY CHECK (octet_length(secret_sha256) = 32)
+);
+
 -- Rows stay when what they name is gone, so nothing here refers to another table.
 CREATE TABLE audit_events (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
