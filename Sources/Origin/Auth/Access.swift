@@ -12,9 +12,9 @@ package enum RequestedContent: Sendable, Equatable {
     /// The repository itself: its uploads, its list of tags.
     case whole
     /// By tag or digest.
-    case manifest(String)
+    case manifest(Substring)
     /// By digest.
-    case blob(String)
+    case blob(Substring)
 }
 
 /// Actions on one repository, by its canonical name: the same text whichever host was called.

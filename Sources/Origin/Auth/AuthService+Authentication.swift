@@ -153,7 +153,6 @@ extension AuthService {
         if let retryAfter = limits.withLock({ $0.used(token: record.id, at: now) }) {
             throw .limited(retryAfter: retryAfter)
         }
-        cache.withLock { $0.used(token: record.id) }
         return Identity(record)
     }
 

@@ -74,10 +74,10 @@ extension AuthService {
         guard case .repository(let id, _, let reference?) = identity.reach(inOrganization: organization.id) else {
             return true
         }
-        let text: String
+        let text: Substring
         switch content {
         case .whole: return false
-        case .manifest(reference): return true
+        case .manifest(let named) where named == reference: return true
         case .manifest(let other): text = other
         case .blob(let digest): text = digest
         }

@@ -79,7 +79,7 @@ package final class AuthService: Sendable {
     package func synced(at instant: ContinuousClock.Instant) { cache.withLock { $0.synced(at: instant) } }
 
     /// Ids of the tokens that were used since the last call.
-    package func takeUsedTokens() -> [Int64] { cache.withLock { $0.takeUsed() }.sorted() }
+    package func takeUsedTokens() -> [Int64] { limits.withLock { $0.takeUsed() }.sorted() }
 
     /// An organization by its slug, remembered; `nil` if there is none.
     /// - Throws: `AuthRefusal` of kind unavailable.

@@ -47,6 +47,16 @@ package struct BoundedCache<Key: Hashable & Sendable, Value: Sendable>: Sendable
         youngCost += added
     }
 
+    /// Changes a value where it is, or one that is made for the key. Its cost stays the same.
+    package mutating func update<Result>(
+        _ key: Key, default make: @autoclosure () -> Value, _ change: (inout Value) -> Result
+    ) -> Result {
+        if let index = young.index(forKey: key) { return change(&young.values[index]) }
+        var value = old.removeValue(forKey: key) ?? make()
+        defer { insert(value, for: key) }
+        return change(&value)
+    }
+
     package mutating func remove(_ key: Key) {
         if let value = young.removeValue(forKey: key) { youngCost -= cost(value) }
         old.removeValue(forKey: key)

@@ -8,19 +8,36 @@ import Telemetry
 package struct Caller: Sendable {
     /// All values of `Authorization`.
     package let authorization: [String]
-    /// Of the client: an address, without a port.
-    package let address: String
-    package let requestID: String
+    private let source: Source
+
+    /// What few requests need is not written out for all of them.
+    private enum Source: Sendable {
+        case request(Request, OriginRequestContext)
+        case known(address: String, requestID: String)
+    }
 
     package init(authorization: [String], address: String, requestID: String) {
         self.authorization = authorization
-        self.address = address
-        self.requestID = requestID
+        source = .known(address: address, requestID: requestID)
     }
 
     package init(_ request: Request, _ context: OriginRequestContext) {
-        self.init(
-            authorization: request.headers[values: .authorization], address: context.clientAddress(of: request),
-            requestID: request.requestID.description)
+        authorization = request.headers[values: .authorization]
+        source = .request(request, context)
+    }
+
+    /// Of the client, without a port.
+    package var address: String {
+        switch source {
+        case .request(let request, let context): context.clientAddress(of: request)
+        case .known(let address, _): address
+        }
+    }
+
+    package var requestID: String {
+        switch source {
+        case .request(let request, _): request.requestID.description
+        case .known(_, let requestID): requestID
+        }
     }
 }

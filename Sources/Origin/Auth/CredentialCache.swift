@@ -44,20 +44,6 @@ struct CredentialCache: Sendable {
         let name: RepositoryName
     }
 
-    /// Tokens that were used since the last `takeUsed`.
-    private var used: Set<Int64> = []
-    private static let usedCountMax = 64 * 1024
-
-    /// What finds no place is written down the next time.
-    mutating func used(token id: Int64) {
-        if used.count < Self.usedCountMax { used.insert(id) }
-    }
-
-    mutating func takeUsed() -> Set<Int64> {
-        defer { used = [] }
-        return used
-    }
-
     func freshness(loadedAt: ContinuousClock.Instant, now: ContinuousClock.Instant) -> Freshness {
         let knownGoodAt = max(loadedAt, syncedAt ?? loadedAt)
         let age = now - knownGoodAt

@@ -19,21 +19,28 @@ package struct RequestLimits: Sendable {
     private var tokens = BoundedCache<Int64, TokenBucket>(generationCountMax: 8192)
     private var addresses = BoundedCache<String, TokenBucket>(generationCountMax: 8192)
 
+    /// Tokens that were used since the last `takeUsed`. What finds no place is written down the next time.
+    private var usedTokens: Set<Int64> = []
+    private static let usedCountMax = 64 * 1024
+
     package init(_ rates: Rates) { self.rates = rates }
+
+    /// Tokens that were used since the last call.
+    package mutating func takeUsed() -> Set<Int64> {
+        defer { usedTokens = [] }
+        return usedTokens
+    }
 
     /// - Returns: `nil` if the token may be used now; otherwise when it may again.
     package mutating func used(token id: Int64, at now: ContinuousClock.Instant) -> Duration? {
+        if usedTokens.count < Self.usedCountMax { usedTokens.insert(id) }
         guard let rate = rates.perToken else { return nil }
-        var bucket = tokens.value(for: id) ?? TokenBucket(rate, at: now)
-        defer { tokens.insert(bucket, for: id) }
-        return bucket.take(rate, at: now)
+        return tokens.update(id, default: TokenBucket(rate, at: now)) { $0.take(rate, at: now) }
     }
 
     /// - Returns: `nil` if the address may ask now; otherwise when it may again.
     package mutating func asked(from address: String, at now: ContinuousClock.Instant) -> Duration? {
         guard let rate = rates.perAddress else { return nil }
-        var bucket = addresses.value(for: address) ?? TokenBucket(rate, at: now)
-        defer { addresses.insert(bucket, for: address) }
-        return bucket.take(rate, at: now)
+        return addresses.update(address, default: TokenBucket(rate, at: now)) { $0.take(rate, at: now) }
     }
 }

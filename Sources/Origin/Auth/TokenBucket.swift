@@ -28,7 +28,8 @@ package struct TokenBucket: Sendable, Equatable {
 
     /// - Returns: `nil` if it may happen now; otherwise after how long it may. A refusal costs nothing.
     package mutating func take(_ rate: Rate, at now: ContinuousClock.Instant) -> Duration? {
-        let elapsed = max((now - filledAt) / .seconds(1), 0)
+        let (seconds, attoseconds) = (now - filledAt).components
+        let elapsed = max(Double(seconds) + Double(attoseconds) * 1e-18, 0)
         level = min(rate.burst, level + elapsed * rate.perSecond)
         filledAt = now
         guard level >= 1 else { return .seconds((1 - level) / rate.perSecond) }

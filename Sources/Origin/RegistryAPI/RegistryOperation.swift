@@ -43,11 +43,11 @@ package enum RepositoryOperation: Equatable, Sendable {
     /// What of the repository it is about.
     package var content: RequestedContent {
         switch self {
-        case .getBlob(let digest), .headBlob(let digest), .deleteBlob(let digest): .blob(String(digest))
+        case .getBlob(let digest), .headBlob(let digest), .deleteBlob(let digest): .blob(digest)
         case .getManifest(let reference), .headManifest(let reference), .putManifest(let reference),
             .deleteManifest(let reference):
-            .manifest(String(reference))
-        case .listReferrers(let digest): .manifest(String(digest))
+            .manifest(reference)
+        case .listReferrers(let digest): .manifest(digest)
         case .startUpload, .getUploadStatus, .appendToUpload, .finishUpload, .cancelUpload, .listTags: .whole
         }
     }
