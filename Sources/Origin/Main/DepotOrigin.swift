@@ -17,10 +17,12 @@ struct DepotOrigin: AsyncParsableCommand {
         discussion: """
             EXAMPLE
               depot-origin serve --data-directory /var/lib/depot --bootstrap-file /root/depot-bootstrap.json
+              depot-origin login
               depot-origin edge create fra-1 --region eu --url https://fra-1.blobs.example > fra-1.credential
             """,
         version: version,
-        subcommands: [Serve.self, EdgeCommand.self, DatabaseCommand.self])
+        subcommands: [Serve.self, DatabaseCommand.self],
+        groupedSubcommands: [CommandGroup(name: "Administration", subcommands: AdminCommands.all)])
 }
 
 /// The process: runs one command and ends with 0, with 1 if it failed, or with 2 if the call was wrong.
