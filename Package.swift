@@ -254,6 +254,7 @@ let package = Package(
                 "Grammar", "OCI", "Hashing", "Disk", "OriginMetadata", "OriginAuth", "TestSupport", .crypto, .logging,
             ]),
         tests("OriginBlobStoreTests", imports: ["OCI", "Hashing", "Disk", "OriginBlobStore", "TestSupport"]),
+        tests("OriginCommandLineTests", imports: ["OCI", "OriginCommandLine", .argumentParser]),
         tests(
             "OriginEdgeControlTests",
             imports: [
