@@ -16,6 +16,9 @@ from .console import Failure, say
 INTEGRATION_TESTS = ("IntegrationTests", "ClientTests")
 # Minutes that a run may take on two cores, some four times what it does take.
 UNIT_MINUTES_MAX = 8
+# Unit tests with a peer of their own, a server or a process, that time waits for: beside hundreds of tests that keep all
+# processors busy, they would be about those.
+PEER_TESTS = ("EdgeControlTests", "OriginTrustTests")
 INTEGRATION_MINUTES_MAX = {"IntegrationTests": 25, "ClientTests": 20}
 
 
@@ -106,3 +109,10 @@ def _run(command):
             runner.terminate()
         runner.wait()
         raise
+
+
+def unit_test_runs():
+    """The runs that all unit tests take: (name, arguments of the test runner)."""
+    apart = [word for name in (*INTEGRATION_TESTS, *PEER_TESTS) for word in ("--skip", f"^{name}\\.")]
+    peers = [word for name in PEER_TESTS for word in ("--filter", f"^{name}\\.")]
+    return [("unit tests", apart), ("unit tests with peers", peers)]

@@ -29,6 +29,7 @@ struct LimitTests {
     func defaults() {
         var limits = RequestLimits(RequestLimits.Rates())
         for _ in 0..<60_000 { #expect(limits.used(token: 1, at: start) == nil) }
+        for _ in 60_000..<300_000 { _ = limits.used(token: 1, at: start) }
         #expect(limits.used(token: 1, at: start) != nil)
         #expect(limits.used(token: 2, at: start) == nil)
         for _ in 0..<10_000 { #expect(limits.asked(from: "192.0.2.1", at: start) == nil) }

@@ -3,12 +3,13 @@
 /// How often each token may be used, and how often each address may ask without one that counts. A pure value: no
 /// clock, lock or I/O.
 ///
-/// One pull of 50 GB asks 6,000 times, and hundreds of machines may stand behind one address: so what bears a valid
-/// token counts for that token alone, and never for its address.
+/// One pull of 50 GB asks 6,000 times, a whole fleet may share a token, and hundreds of machines may stand behind one
+/// address: so what bears a valid token counts for that token alone, never for its address, and the default is beyond
+/// what one origin can answer on a few cores. It is there to be lowered, and to stop what has run wild.
 package struct RequestLimits: Sendable {
     package struct Rates: Sendable, Equatable {
         /// `nil`: no limit.
-        package var perToken: TokenBucket.Rate? = .init(perSecond: 10_000, burst: 60_000)
+        package var perToken: TokenBucket.Rate? = .init(perSecond: 50_000, burst: 300_000)
         /// Challenges that clients fetch before they log in, and credentials that do not count.
         package var perAddress: TokenBucket.Rate? = .init(perSecond: 500, burst: 10_000)
 

@@ -7,7 +7,7 @@ package enum AdminCommands {
     package static let all: [any ParsableCommand.Type] = [
         LoginCommand.self, LogoutCommand.self, WhoAmICommand.self, OrganizationCommand.self, UserCommand.self,
         ProjectCommand.self, RepositoryCommand.self, TokenCommand.self, PullTokenCommand.self, TrustCommand.self,
-        AuditCommand.self, EdgeCommand.self,
+        AuditCommand.self, KeyCommand.self, EdgeCommand.self,
     ]
 }
 

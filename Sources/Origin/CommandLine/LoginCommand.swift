@@ -16,7 +16,11 @@ struct LoginCommand: AsyncParsableCommand {
         example: """
             depot-origin login --admin-url https://admin.registry.example
             depot-origin login --token-file - < token
+            depot-origin login --bootstrap-token-file /var/lib/depot/bootstrap-token
             """)
+
+    @Option(help: "One-time token of a first start, or - for standard input: traded for the administrator's token.")
+    var bootstrapTokenFile: String?
 
     @Option(help: "Organization to store.") var org: String?
     @Option(help: "Id of the project to store.") var project: String?
@@ -29,7 +33,7 @@ struct LoginCommand: AsyncParsableCommand {
         // What cannot be read is not overwritten, and better said before a token is typed.
         let former = try settings.stored()
         let session = AdminSession(
-            settings: settings, connection: try AdminConnection(url: url, token: try token(for: url)),
+            settings: settings, connection: try AdminConnection(url: url, token: try await token(for: url)),
             isJSON: admin.json)
         let identity = try await session.identity()
 
@@ -42,13 +46,27 @@ struct LoginCommand: AsyncParsableCommand {
         try session.print(identity: identity)
     }
 
-    private func token(for url: String) throws(CommandFailure) -> String {
+    private func token(for url: String) async throws(CommandFailure) -> String {
+        if let file = bootstrapTokenFile { return try await redeem(TokenFile.read(file), at: url) }
         if let file = admin.tokenFile { return try TokenFile.read(file) }
         guard StandardStreams.isInputTerminal else {
             throw .usage("no token: give --token-file FILE, or --token-file - for standard input")
         }
         let typed = try StandardStreams.askSecretly("Token for \(url): ")
         guard let token = TokenFile.token(in: typed.utf8) else { throw .usage("no token was typed") }
+        return token
+    }
+}
+
+extension LoginCommand {
+    /// - Returns: The administrator's token. The organization's, which is told this once as well, goes to standard error.
+    private func redeem(_ bootstrapToken: String, at url: String) async throws(CommandFailure) -> String {
+        let answer = try await AdminConnection(url: url, token: bootstrapToken).send(
+            .post, AdminTarget.root.appending("bootstrap"), ["bootstrap_token": .string(bootstrapToken)])
+        guard let token = answer["admin_token"]?.stringValue, let organization = answer["organization"]?.stringValue,
+            let organizationToken = answer["token"]?.stringValue
+        else { throw .failed("\(url) does not answer with the first credentials") }
+        StandardStreams.tell("token of organization \(organization), shown this once: \(organizationToken)")
         return token
     }
 }

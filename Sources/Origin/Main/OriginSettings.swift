@@ -78,7 +78,7 @@ struct OriginSettings: Sendable {
         let issuers: String? = settings.optional("DEPOT_PRIVATE_ISSUERS")
         privateIssuers = Set((issuers ?? "").lowercased().split(separator: ",").map { $0.filter { $0 != " " } })
         rates = Self.rates(
-            perToken: settings.value("DEPOT_REQUESTS_PER_SECOND_PER_TOKEN", default: 10_000, in: 0...1_000_000),
+            perToken: settings.value("DEPOT_REQUESTS_PER_SECOND_PER_TOKEN", default: 50_000, in: 0...1_000_000),
             perAddress: settings.value("DEPOT_REQUESTS_PER_SECOND_PER_ADDRESS", default: 500, in: 0...1_000_000))
         let certificate: String? = settings.optional("DEPOT_TLS_CERTIFICATE")
         let key: String? = settings.optional("DEPOT_TLS_KEY")
@@ -112,7 +112,7 @@ struct OriginSettings: Sendable {
         return blocks.contains(nil) ? nil : blocks.compactMap(\.self)
     }
 
-    /// Zero is no limit. A token may save up six seconds, the requests of ten pulls of 50 GB; an address twenty.
+    /// Zero is no limit. A token may save up six seconds, an address twenty.
     private static func rates(perToken: Int, perAddress: Int) -> RequestLimits.Rates {
         func rate(_ perSecond: Int, savedSeconds: Double) -> TokenBucket.Rate? {
             perSecond == 0

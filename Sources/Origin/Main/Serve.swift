@@ -44,7 +44,7 @@ struct Serve: AsyncParsableCommand {
     var trustedProxies: String?
     @Option(help: "Hosts of token issuers inside this network, separated by commas (none).")
     var privateIssuers: String?
-    @Option(help: "Requests a second with one token, 0 for no limit (10000).")
+    @Option(help: "Requests a second with one token, 0 for no limit (50000).")
     var requestsPerSecondPerToken: String?
     @Option(help: "Requests a second from one address without a token that counts, 0 for no limit (500).")
     var requestsPerSecondPerAddress: String?
