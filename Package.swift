@@ -22,8 +22,8 @@ func target(
         swiftSettings: settings)
 }
 
-func fixtures(_ name: String, imports: [Target.Dependency]) -> Target {
-    .target(name: name, dependencies: imports, path: "Tests/\(name)", swiftSettings: settings)
+func fixtures(_ name: String, imports: [Target.Dependency], resources: [Resource] = []) -> Target {
+    .target(name: name, dependencies: imports, path: "Tests/\(name)", resources: resources, swiftSettings: settings)
 }
 
 func tests(_ name: String, imports: [Target.Dependency], resources: [Resource] = []) -> Target {
@@ -210,7 +210,7 @@ let package = Package(
         .target(
             name: "RegistryTrace", dependencies: ["OCI", "EdgeCache"], path: "Benchmarks/TraceReplay/Trace",
             swiftSettings: settings),
-        fixtures("StackSupport", imports: []),
+        fixtures("StackSupport", imports: [], resources: [.copy("issuer.py")]),
         fixtures("TestSupport", imports: ["OCI", "Telemetry", "OriginMetadata", "OriginPrivatePostgres", .logging]),
         tests("BlockingTests", imports: ["Blocking"]),
         tests("ClientTests", imports: ["StackSupport"]),
@@ -286,8 +286,7 @@ let package = Package(
             imports: [
                 "Grammar", "OCI", "Telemetry", "HTTPFetch", "OriginTrust", "LoopbackServer", "StackSupport", .crypto,
                 .cryptoExtras, .logging,
-            ],
-            resources: [.copy("issuer.py")]),
+            ]),
         tests(
             "OriginUploadsTests",
             imports: [
