@@ -20,6 +20,8 @@ struct AdminRoute: Sendable {
     let status: HTTPResponse.Status
     /// `nil`: nothing.
     let answer: Schema?
+    /// Whether a repeated call is a success of its own, `AdminAnswer.found`.
+    let findsAgain: Bool
     let perform: @Sendable (AdminRequest) async throws -> AdminAnswer
 
     init(
@@ -32,6 +34,7 @@ struct AdminRoute: Sendable {
         takes body: Schema? = nil,
         status: HTTPResponse.Status = .ok,
         answers answer: Schema? = nil,
+        findsAgain: Bool = false,
         _ perform: @escaping @Sendable (AdminRequest) async throws -> AdminAnswer
     ) {
         self.method = method
@@ -43,6 +46,7 @@ struct AdminRoute: Sendable {
         self.body = body
         self.status = status
         self.answer = answer
+        self.findsAgain = findsAgain
         self.perform = perform
     }
 

@@ -80,15 +80,16 @@ enum OpenAPIDocument {
     }
 
     private static func responses(_ route: AdminRoute) -> [JSONMember] {
-        var content: JSONValue = ["description": .string(route.status.reasonPhrase)]
-        if let answer = route.answer { content = content.adding(["content": json(answer)]) }
+        let body: JSONValue = route.answer.map { ["content": json($0)] } ?? [:]
+        let content: JSONValue = ["description": .string(route.status.reasonPhrase)]
         let problem: JSONValue = [
             "description": "A refusal.",
             "content": ["application/problem+json": ["schema": Schema.Kind.object(Problem.schema).document]],
         ]
-        return [
-            JSONMember(name: String(route.status.code), value: content), JSONMember(name: "default", value: problem),
-        ]
+        let again: JSONValue = ["description": "It was there already."]
+        return [JSONMember(name: String(route.status.code), value: content.adding(body))]
+            + (route.findsAgain ? [JSONMember(name: "200", value: again.adding(body))] : [])
+            + [JSONMember(name: "default", value: problem)]
     }
 
     private static func json(_ schema: Schema) -> JSONValue {

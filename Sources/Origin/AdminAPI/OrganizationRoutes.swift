@@ -46,7 +46,8 @@ struct OrganizationRoutes {
             AdminRoute(
                 .post, "organizations", needs: .administrator, "organization.create",
                 "Makes an organization; 200 if it is there already.",
-                takes: Schema("NewOrganization", [.required("name", .text)]), status: .created, answers: Self.schema
+                takes: Schema("NewOrganization", [.required("name", .text)]), status: .created, answers: Self.schema,
+                findsAgain: true
             ) { request in
                 guard let slug = request.text("name").flatMap({ OrganizationSlug($0) }) else {
                     throw Problem(.unprocessableContent, "name must be a DNS label: 1 to 63 of a-z, 0-9 and '-'")

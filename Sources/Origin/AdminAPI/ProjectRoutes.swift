@@ -35,7 +35,8 @@ struct ProjectRoutes {
             AdminRoute(
                 .post, "organizations/{organization}/projects", needs: .member, "project.create",
                 "Makes a project; 200 if there is one of the name.",
-                takes: Schema("NewProject", [.required("name", .text)]), status: .created, answers: Self.schema
+                takes: Schema("NewProject", [.required("name", .text)]), status: .created, answers: Self.schema,
+                findsAgain: true
             ) { request in
                 let organization = try request.organization
                 let name = try request.name("name", of: request.text("name"))

@@ -34,7 +34,8 @@ struct RepositoryRoutes {
                 .post, "organizations/{organization}/repositories", needs: .member, "repository.create",
                 "Makes an empty repository; 200 if it is there already. A first push does the same.",
                 takes: Schema("NewRepository", [.required("name", .text), .optional("project", .text)]),
-                status: .created, answers: Self.schema
+                status: .created, answers: Self.schema,
+                findsAgain: true
             ) { request in try await create(request) },
             AdminRoute(
                 .get, "organizations/{organization}/repositories/{repository...}", needs: .member, "repository.get",

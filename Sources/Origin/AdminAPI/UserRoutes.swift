@@ -47,7 +47,8 @@ struct UserRoutes {
                 .post, "users", needs: .administrator, "user.create",
                 "Makes a user; 200 if there is one of the name, which stays as it is.",
                 takes: Schema("NewUser", [.required("name", .text), .optional("is_administrator", .boolean)]),
-                status: .created, answers: Self.schema
+                status: .created, answers: Self.schema,
+                findsAgain: true
             ) { request in
                 guard let name = request.text("name"), Self.isName(name) else {
                     throw Problem(.unprocessableContent, "name must be 1 to 128 of letters, digits and ._@+-")
