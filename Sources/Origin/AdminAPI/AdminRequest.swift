@@ -96,7 +96,7 @@ struct AdminRequest: Sendable {
         get throws(Problem) {
             let values = query.all("after")
             guard let text = values.first else { return "" }
-            guard values.count == 1, let bytes = Base64URL.decode(text),
+            guard values.count == 1, let bytes = Base64URL.decode(text), !bytes.contains(0),
                 let last = String(validating: bytes, as: UTF8.self)
             else { throw Problem(.badRequest, "after is not the next of another page") }
             return last
