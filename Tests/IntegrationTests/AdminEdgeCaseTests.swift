@@ -88,11 +88,7 @@ extension Integration.OneSystem {
             let tokens = try await admin.items("\(tenant.path)/tokens")
             let made = tokens.filter { $0["name"] == "same" }
             #expect(made.count == statuses.filter { $0 == 201 }.count)
-            withKnownIssue(
-                "whether there is one is asked before it is made, and nothing is locked", isIntermittent: true
-            ) {
-                #expect(made.count == 1)
-            }
+            #expect(made.count == 1)
         }
     }
 }

@@ -215,6 +215,7 @@ struct TenancyTests {
     @Test("what was done is kept in order, by organization, and nobody changes or removes it")
     func audit() async throws {
         let database = try await lease.database()
+        let acme = try await organization("acme", database)
         let events = ["acme", "other", "acme"].enumerated().map { index, organization in
             (
                 event: AuditEvent(
@@ -224,13 +225,13 @@ struct TenancyTests {
         }
         let instant = Date(timeIntervalSince1970: 1_700_000_000)
         try await database.appendAuditEvents(events, at: instant)
-        let first = try await database.auditEvents(organization: nil, after: 0, limit: 2)
+        let first = try await database.auditEvents(organizationID: nil, after: 0, limit: 2)
         #expect(first.isCut)
         #expect(first.elements.map(\.event) == events.prefix(2).map(\.event))
         #expect(first.elements.map(\.count) == [1, 2])
         #expect(first.elements.first?.at == instant)
         let rest = try await database.auditEvents(
-            organization: "acme", after: try #require(first.elements.first?.id), limit: 10)
+            organizationID: acme.id, after: try #require(first.elements.first?.id), limit: 10)
         #expect(rest.elements.map(\.event.target) == ["token 2"])
         let statements: [StaticString] = [
             "UPDATE audit_events SET actor = 'nobody'", "DELETE FROM audit_events", "TRUNCATE audit_events",
@@ -240,7 +241,7 @@ struct TenancyTests {
                 try await database.run { session throws(DatabaseError) in _ = try session.query(statement) }
             }
         }
-        #expect(try await database.auditEvents(organization: nil, after: 0, limit: 10).elements.count == 3)
+        #expect(try await database.auditEvents(organizationID: nil, after: 0, limit: 10).elements.count == 3)
         await database.close()
     }
 

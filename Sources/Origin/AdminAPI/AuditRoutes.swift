@@ -32,34 +32,34 @@ struct AuditRoutes {
             AdminRoute(
                 .get, "audit", needs: .administrator, "audit.list", Self.about + " Of the whole deployment.",
                 query: Self.query, answers: Self.schema.page
-            ) { request in try await list(request, organization: nil) },
+            ) { request in try await list(request, organizationID: nil) },
             AdminRoute(
                 .get, "organizations/{organization}/audit", needs: .owner, "organization.audit.list",
                 Self.about + " Of one organization.", query: Self.query, answers: Self.schema.page
-            ) { request in try await list(request, organization: request.organization.slug.text) },
+            ) { request in try await list(request, organizationID: request.organization.id) },
         ]
     }
 
-    private func list(_ request: AdminRequest, organization: String?) async throws -> AdminAnswer {
+    private func list(_ request: AdminRequest, organizationID: Int64?) async throws -> AdminAnswer {
         let (after, limit) = (try request.afterID, try request.limit)
         switch request.query.only("format") {
         case nil, "json":
-            let page = try await database.auditEvents(organization: organization, after: after, limit: limit)
+            let page = try await database.auditEvents(organizationID: organizationID, after: after, limit: limit)
             return AdminRequest.answer(page, Self.document) { String($0.id) }
         case "ndjson":
-            return .response(export(organization: organization, after: after))
+            return .response(export(organizationID: organizationID, after: after))
         default:
             throw Problem(.badRequest, "format must be json or ndjson")
         }
     }
 
     /// A page at a time, so that it takes no more memory than one.
-    private func export(organization: String?, after first: Int64) -> Response {
+    private func export(organizationID: Int64?, after first: Int64) -> Response {
         let body = ResponseBody { [database] writer in
             var after = first
             while true {
                 let page = try await database.auditEvents(
-                    organization: organization, after: after, limit: AdminRequest.pageCountMax)
+                    organizationID: organizationID, after: after, limit: AdminRequest.pageCountMax)
                 var buffer = ByteBuffer()
                 for record in page.elements {
                     buffer.writeBytes(Self.document(record).encode())

@@ -203,7 +203,7 @@ struct TokenRoutes {
         let text = TokenText.generate(kind)
         let token = NewToken(kind: kind, owner: owner, name: name, secretSHA256: text.sha256, expiresAt: expiresAt)
         let made = try await changes.make(request) { session throws(DatabaseError) in
-            if isNameUnique, try session.hasLiveToken(named: name, of: owner) {
+            if isNameUnique, try session.hasLiveToken(kind, named: name, of: owner) {
                 return AdminChanges.Outcome<TokenRecord?>.unchanged(nil)
             }
             let made = try session.createToken(token)

@@ -46,17 +46,17 @@ package struct AuditRecord: Sendable, Identifiable {
 
 extension Database {
     /// Events in their order.
-    /// - Parameter organization: Only those of this organization; `nil`: all.
+    /// - Parameter organizationID: Only those of this organization, and none of another that had its name; `nil`: all.
     package func auditEvents(
-        organization: String?, after id: Int64, limit: Int
+        organizationID: Int64?, after id: Int64, limit: Int
     ) async throws(DatabaseError) -> Page<AuditRecord> {
         try await run { session throws(DatabaseError) in
             let rows = try session.query(
                 """
                 SELECT id, at, organization, actor, action, target, outcome, detail, address, request_id, count
-                FROM audit_events WHERE id > $1 AND ($2::text IS NULL OR organization = $2) ORDER BY id LIMIT $3
+                FROM audit_events WHERE id > $1 AND ($2::bigint IS NULL OR organization_id = $2) ORDER BY id LIMIT $3
                 """,
-                .int8(id), .text(organization), .int8(Int64(limit) + 1))
+                .int8(id), .int8(organizationID), .int8(Int64(limit) + 1))
             var records: [AuditRecord] = []
             for row in rows {
                 let event = AuditEvent(
@@ -84,8 +84,8 @@ extension Session {
         try query(
             """
             INSERT INTO audit_events (
-                at, organization, actor, action, target, outcome, detail, address, request_id, count)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                at, organization, organization_id, actor, action, target, outcome, detail, address, request_id, count)
+            VALUES ($1, $2, (SELECT id FROM organizations WHERE slug = $2), $3, $4, $5, $6, $7, $8, $9, $10)
             """,
             .timestamptz(instant), .text(event.organization), .text(event.actor), .text(event.action),
             .text(event.target), .text(event.outcome.rawValue), .text(event.detail), .text(event.address),

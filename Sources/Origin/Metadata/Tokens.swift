@@ -133,19 +133,23 @@ extension Session {
             .timestamptz(token.expiresAt))
     }
 
-    /// Whether the owner has a token of this name that still counts.
-    package func hasLiveToken(named name: String, of owner: TokenOwner) throws(DatabaseError) -> Bool {
+    /// Whether the owner has a token of this kind and name that still counts. Who asks for the same waits until this
+    /// transaction has ended: of two that make it at once, one does.
+    package func hasLiveToken(
+        _ kind: TokenKind, named name: String, of owner: TokenOwner
+    ) throws(DatabaseError) -> Bool {
         let columns = owner.columns
+        try query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", .text("\(kind) \(owner) \(name)"))
         let rows = try query(
             """
             SELECT EXISTS (
                 SELECT FROM tokens
-                WHERE name = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+                WHERE kind = $6 AND name = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
                     AND user_id IS NOT DISTINCT FROM $2 AND organization_id IS NOT DISTINCT FROM $3
                     AND project_id IS NOT DISTINCT FROM $4 AND repository_id IS NOT DISTINCT FROM $5)
             """,
             .text(name), .int8(columns.user), .int8(columns.organization), .int8(columns.project),
-            .int8(columns.repository))
+            .int8(columns.repository), .text(kind.rawValue))
         guard let row = rows.first else { return false }
         return try row[0]
     }

@@ -81,8 +81,9 @@ CREATE TABLE bootstrap_tokens (
 CREATE TABLE audit_events (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at timestamptz NOT NULL,
-    -- The organization it happened in; NULL: the deployment.
+    -- The organization it happened in; NULL: the deployment. Its id, too, if it was there: another one may get the name.
     organization text COLLATE "C",
+    organization_id bigint,
     actor text COLLATE "C" NOT NULL,
     action text COLLATE "C" NOT NULL,
     target text COLLATE "C" NOT NULL,
@@ -93,7 +94,7 @@ CREATE TABLE audit_events (
     -- The same thing so many times within the second that `at` ends.
     count bigint NOT NULL DEFAULT 1 CHECK (count > 0)
 );
-CREATE INDEX audit_events_organization ON audit_events (organization, id);
+CREATE INDEX audit_events_organization ON audit_events (organization_id, id) WHERE organization_id IS NOT NULL;
 
 CREATE FUNCTION refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
