@@ -6,14 +6,26 @@ import StackSupport
 /// docker with a daemon of its own: own data, own socket, no network set-up, next to whatever docker the machine runs.
 final class Docker: Client {
     private let daemon: RunningCommand
+    private let socket: String
     private let client: [String]
+
+    private init(daemon: RunningCommand, socket: String, configuration: String) {
+        self.daemon = daemon
+        self.socket = socket
+        client = ["docker", "--config", configuration, "--host", socket]
+    }
+
+    /// The same daemon, asked with the credentials of another folder's `config.json`.
+    func asked(with configuration: String) -> Docker {
+        Docker(daemon: daemon, socket: socket, configuration: configuration)
+    }
 
     /// - Parameters:
     ///   - configuration: Folder with a `config.json` that holds the credential.
     ///   - runner: A command that runs the daemon, such as `unshare --mount`.
     init(_ scratch: ScratchDirectory, configuration: String, runner: [String] = []) async throws {
         let home = try scratch.folder("docker")
-        let socket = "unix://\(home)/socket"
+        socket = "unix://\(home)/socket"
         client = ["docker", "--config", configuration, "--host", socket]
         daemon = try Command(
             runner + [
@@ -67,7 +79,12 @@ final class Docker: Client {
         try await run("system", "prune", "--all", "--force")
     }
 
-    private func run(_ arguments: String...) async throws {
+    func run(_ arguments: String...) async throws {
         try await Command(client + arguments, limit: .seconds(300)).run()
+    }
+
+    /// For what may fail.
+    func result(_ arguments: String...) async throws -> CommandResult {
+        try await Command(client + arguments, limit: .seconds(300)).result()
     }
 }

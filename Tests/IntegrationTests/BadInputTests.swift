@@ -94,12 +94,13 @@ extension Integration.OneSystem {
 
         @Test("an unknown user and a wrong password take the same time")
         func timing() async throws {
-            let connection = try HTTPConnection(to: system.origin, limit: .seconds(120))
             // A difference that is there is there in each round; one that comes from the machine is not.
             var differences: [Double] = []
-            for _ in 1...8 {
+            for round in 1...8 {
                 var times: [String: [Duration]] = [:]
-                for _ in 0..<400 {
+                for sample in 0..<100 {
+                    // From addresses of their own: the answers to many failures of one are held back.
+                    let connection = try HTTPConnection(to: system.origin, from: "127.77.\(round).\(sample + 1)")
                     for user in ["nobody", "x-token"] {
                         let request = HTTPRequest(
                             "GET", "/v2/",
@@ -110,7 +111,7 @@ extension Integration.OneSystem {
                         #expect(answer.status == 401)
                     }
                 }
-                let medians = ["nobody", "x-token"].map { user in times[user, default: []].sorted()[200] }
+                let medians = ["nobody", "x-token"].map { user in times[user, default: []].sorted()[50] }
                 differences.append(abs(medians[0] / medians[1] - 1))
                 if differences.contains(where: { $0 < 0.02 }) { return }
             }

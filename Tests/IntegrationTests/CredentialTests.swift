@@ -206,8 +206,7 @@ extension Integration.OneSystem {
 
         @Test("a foreign organization looks like one that does not exist, whatever is asked of it")
         func foreignOrganization() async throws {
-            try await runSQL(
-                "INSERT INTO organizations (slug, label) VALUES ('guarded', 'guardedguarded00') ON CONFLICT DO NOTHING")
+            try await AdminClient(system).done("POST", "organizations", ["name": "guarded"])
             let owner = Repository(system: system, name: "guarded/secret", credential: .administrator)
             let blob = try await owner.pushedBlob(sizeBytes: 70_005)
             let manifest = TestManifest.image(config: blob, layers: [])
@@ -240,25 +239,15 @@ extension Integration.OneSystem {
         @Test("a pull token reads; a push with it is 403 and says why")
         func pullToken() async throws {
             let blob = try await repository.pushedBlob(sizeBytes: 100)
-            let body = "dpl_" + Base64URL.encode(TestBlob.random(32))
-            let secret = body + Base64URL.encode(SHA256.hash(Array(body.utf8)).bytes).prefix(6)
-            try await runSQL(
-                """
-                INSERT INTO tokens (kind, organization_id, name, secret_sha256)
-                SELECT 'pull', id, 'test', '\\x\(SHA256.hash(Array(secret.utf8)).hex)' FROM organizations WHERE slug = 'demo'
-                """)
-            let reader = repository.asked(with: .basic("x-token:\(secret)"))
+            let made = try await AdminClient(system).token(
+                "organizations/\(system.description.organization)/pull-tokens", ["repository": "credentials"])
+            let reader = repository.asked(with: .basic("x-token:\(made.secret)"))
             #expect(try await reader.ask("GET", "blobs/\(blob.digest)").body == blob.bytes)
             for (method, path) in [("POST", "blobs/uploads/"), ("PUT", "manifests/latest")] {
                 let answer = try await reader.ask(method, path)
                 #expect(answer.status == 403)
                 #expect(answer.codes == ["DENIED"])
             }
-        }
-
-        /// For what no API makes yet.
-        private func runSQL(_ statement: String) async throws {
-            try await Command(["psql", "-v", "ON_ERROR_STOP=1", "-qc", statement, system.description.databaseUrl]).run()
         }
     }
 }

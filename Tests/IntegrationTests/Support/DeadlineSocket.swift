@@ -24,13 +24,24 @@ final class DeadlineSocket {
     let descriptor: Int32
     private let deadline: ContinuousClock.Instant
 
-    /// - Parameter limit: For everything that is done with the socket, counted from now.
-    init(to endpoint: Endpoint, limit: Duration, receiveBufferBytes: Int32?) throws {
+    /// - Parameters:
+    ///   - source: The address to come from; `nil`: the system's choice.
+    ///   - limit: For everything that is done with the socket, counted from now.
+    init(to endpoint: Endpoint, from source: String? = nil, limit: Duration, receiveBufferBytes: Int32?) throws {
         deadline = .now + limit
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw Failure.system(call: "socket", errno: errno) }
         if var bytes = receiveBufferBytes {
             setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &bytes, socklen_t(MemoryLayout<Int32>.size))
+        }
+        if let source {
+            var address = sockaddr_in(Endpoint(host: source, port: 0))
+            let result = withUnsafePointer(to: &address) {
+                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+                }
+            }
+            guard result == 0 else { throw Failure.system(call: "bind", errno: errno) }
         }
         var address = sockaddr_in(endpoint)
         let result = withUnsafePointer(to: &address) {

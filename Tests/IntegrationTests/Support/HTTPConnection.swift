@@ -17,12 +17,17 @@ actor HTTPConnection {
     nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
     /// - Parameters:
+    ///   - source: The address to come from; `nil`: the system's choice.
     ///   - limit: For the whole life of the connection.
     ///   - receiveBufferBytes: Small, if the test needs a sender that has to wait for its reader.
-    init(to endpoint: Endpoint, limit: Duration = .seconds(60), receiveBufferBytes: Int32? = nil) throws {
+    init(
+        to endpoint: Endpoint, from source: String? = nil, limit: Duration = .seconds(60),
+        receiveBufferBytes: Int32? = nil
+    ) throws {
         self.endpoint = endpoint
         thread = ThreadExecutor(label: "http \(endpoint.authority)")
-        socket = try DeadlineSocket(to: endpoint, limit: limit, receiveBufferBytes: receiveBufferBytes)
+        socket = try DeadlineSocket(
+            to: endpoint, from: source, limit: limit, receiveBufferBytes: receiveBufferBytes)
     }
 
     // MARK: Sending

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import StackSupport
+import Testing
+
+/// Tokens as people use them: logged in with by the clients themselves.
+extension RealClients {
+    @Suite struct AccessTests {
+        enum Kind: String, CaseIterable, CustomTestStringConvertible, Sendable {
+            case user, organization, project, pull
+
+            var testDescription: String { rawValue }
+        }
+
+        /// A project of the suite's organization, with a token of each kind that reaches it.
+        struct Tenant {
+            let registry: Registry
+            let project: String
+            private let admin: RawHTTP
+            private let description: StackDescription
+
+            init() async throws {
+                description = try currentStack().description
+                admin = try RawHTTP(description.origins[0].adminUrl)
+                let name = "access-\(UUID().uuidString.prefix(8).lowercased())"
+                let made = try await Self.ask(
+                    admin, description, "organizations/\(description.organization)/projects", ["name": name])
+                project = try #require(made["id"] as? String)
+                registry = try Registry(project)
+            }
+
+            func token(_ kind: Kind) async throws -> String {
+                let organization = "organizations/\(description.organization)"
+                let name = ["name": UUID().uuidString]
+                let path =
+                    switch kind {
+                    case .user: "users/administrator/tokens"
+                    case .organization: "\(organization)/tokens"
+                    case .project: "\(organization)/projects/\(project)/tokens"
+                    case .pull: "\(organization)/projects/\(project)/pull-tokens"
+                    }
+                return try #require(try await Self.ask(admin, description, path, name)["token"] as? String)
+            }
+
+            private static func ask(
+                _ admin: RawHTTP, _ description: StackDescription, _ path: String, _ body: [String: String]
+            ) async throws -> [String: Any] {
+                let answer = try await admin.request(
+                    "POST", "/api/v1/\(path)", headers: [("Authorization", "Bearer \(description.adminToken)")],
+                    body: try JSONEncoder().encode(body))
+                try #require(answer.status == 201, "\(path): \(answer.status) \(answer.text)")
+                return try #require(try JSONSerialization.jsonObject(with: answer.body) as? [String: Any])
+            }
+        }
+
+        private static func image() async throws -> (Layout, [String]) {
+            let layout = try Layout()
+            let (manifest, diffIDs) = try await layout.addImage(layerBytes: [100_000, 100])
+            try layout.finish(["1": manifest])
+            return (layout, diffIDs)
+        }
+
+        @Test(
+            "docker login with each kind of token: all pull, all but a pull token push, and that is told why",
+            arguments: Kind.allCases)
+        func dockerLogin(kind: Kind) async throws {
+            let tenant = try await Tenant()
+            let (layout, diffIDs) = try await Self.image()
+            let clients = try currentClients()
+            let reference = tenant.registry.reference("1")
+            try await clients[.skopeo].push(layout, "1", to: reference)
+
+            let scratch = try ScratchDirectory("login")
+            let docker = clients.docker.asked(with: scratch.path)
+            let host = tenant.registry.stack.registryHost
+            let login = try await docker.result("login", host, "-u", "x-token", "-p", try await tenant.token(kind))
+            #expect(login.status == 0, "\(login.summary)")
+            #expect(try await docker.pull(reference) == diffIDs)
+            try await docker.run("tag", reference, tenant.registry.reference("2"))
+            let push = try await docker.result("push", tenant.registry.reference("2"))
+            if kind == .pull {
+                #expect(push.status != 0)
+                #expect(push.summary.contains("denied"), "\(push.summary)")
+            } else {
+                #expect(push.status == 0, "\(push.summary)")
+            }
+        }
+
+        @Test(
+            "the file of a Kubernetes pull secret lets each client that reads it pull", arguments: ["pull", "project"])
+        func pullSecret(kind: String) async throws {
+            let tenant = try await Tenant()
+            let (layout, diffIDs) = try await Self.image()
+            let reference = tenant.registry.reference("1")
+            try await currentClients()[.skopeo].push(layout, "1", to: reference)
+            let token = try await tenant.token(try #require(Kind(rawValue: kind)))
+            // As `kubectl create secret docker-registry` writes it.
+            let entry = [
+                "username": "x-token", "password": token, "auth": Data("x-token:\(token)".utf8).base64EncodedString(),
+            ]
+            let scratch = try ScratchDirectory("secret")
+            let file = scratch.path("config.json")
+            try JSONEncoder().encode(["auths": [tenant.registry.stack.registryHost: entry]])
+                .write(to: URL(filePath: file))
+            let readers: [any Client] = [
+                Skopeo(authFile: file), Podman(authFile: file), Buildah(authFile: file),
+                try currentClients().docker.asked(with: scratch.path),
+            ]
+            for reader in readers { #expect(try await reader.pull(reference) == diffIDs, "\(type(of: reader))") }
+        }
+
+        @Test(
+            "one log-in pushes, pulls, and pushes the same layers to another repository of the project",
+            arguments: ClientName.allCases)
+        func moreScope(client: ClientName) async throws {
+            let (layout, diffIDs) = try await Self.image()
+            let clients = try currentClients()
+            for repository in ["scope-\(client)", "scope-\(client)/again"] {
+                let reference = try Registry(repository).reference("1")
+                try await clients[client].push(layout, "1", to: reference)
+                #expect(try await clients[client].pull(reference) == diffIDs)
+            }
+        }
+    }
+}
