@@ -162,7 +162,7 @@ let package = Package(
             ]),
         target(
             "OriginCommandLine", in: .origin, "CommandLine",
-            imports: ["OCI", "Disk", "HTTPFetch", .argumentParser]),
+            imports: ["Grammar", "OCI", "Disk", "HTTPFetch", .argumentParser]),
         .executableTarget(
             name: "depot-origin",
             dependencies: [

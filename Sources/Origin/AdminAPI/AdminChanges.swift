@@ -34,6 +34,11 @@ package struct AdminChanges: Sendable {
         static func unchanged(_ value: Value) -> Outcome { Outcome(value: value, isChange: false, target: "") }
     }
 
+    /// A line for what has no transaction here that it could be part of.
+    func log(_ event: AuditEvent) async throws(DatabaseError) {
+        try await database.appendAuditEvents([(event, 1)], at: Date())
+    }
+
     /// - Parameters:
     ///   - organization: Slug, where the path does not name it.
     ///   - body: As `Database.transaction` runs it.

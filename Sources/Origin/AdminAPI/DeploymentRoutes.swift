@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
 import HTTPTypes
 import OCI
 import OriginAuth
@@ -46,8 +45,7 @@ struct DeploymentRoutes {
                 status: .noContent
             ) { request in
                 try await keys.rotate()
-                try await changes.database.appendAuditEvents(
-                    [(request.event(.done, target: "keys of registry tokens"), 1)], at: Date())
+                try await changes.log(request.event(.done, target: "keys of registry tokens"))
                 return .nothing
             },
         ]

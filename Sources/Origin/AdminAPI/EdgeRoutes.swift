@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
 import HTTPTypes
 import OCI
 import OriginAuth
@@ -47,8 +46,6 @@ struct EdgeRoutes {
     }
 
     private func log(_ event: AuditEvent) async throws(EdgeEnrollmentError) {
-        do throws(DatabaseError) {
-            try await changes.database.appendAuditEvents([(event, 1)], at: Date())
-        } catch { throw .database(error) }
+        do throws(DatabaseError) { try await changes.log(event) } catch { throw .database(error) }
     }
 }

@@ -20,10 +20,8 @@ package struct Problem: Error {
     }
 
     init(_ refusal: AuthRefusal) {
-        var headers: HTTPFields = [:]
-        if let challenge = refusal.challenge { headers[.wwwAuthenticate] = challenge }
-        if let seconds = refusal.retryAfterSeconds { headers[.retryAfter] = String(seconds) }
-        self.init(HTTPResponse.Status(integerLiteral: refusal.status), refusal.message, headers: headers)
+        self.init(
+            HTTPResponse.Status(integerLiteral: refusal.status), refusal.message, headers: refusal.headers)
     }
 
     static let notFound = Problem(.notFound, "there is no such resource")

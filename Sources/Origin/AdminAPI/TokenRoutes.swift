@@ -33,7 +33,7 @@ struct TokenRoutes {
         "ttl_seconds", .integer, "How long it counts: 3600 unless given, at most 86400.")
 
     private static func document(_ token: TokenRecord) -> JSONValue {
-        var members: [(String, JSONValue?)] = [
+        var members: [(name: String, value: JSONValue?)] = [
             ("id", .integer(token.id)), ("kind", .string(token.kind.rawValue)), ("name", .string(token.name)),
             ("created_at", token.createdAt.document), ("expires_at", token.expiresAt?.document),
             ("revoked_at", token.revokedAt?.document), ("last_used_at", token.lastUsedAt?.document),
@@ -45,7 +45,7 @@ struct TokenRoutes {
         case .repository(_, let name, let reference, _):
             members += [("repository", .string(name.text)), ("reference", reference.map { .string($0) })]
         }
-        return .object(members.compactMap { name, value in value.map { JSONMember(name: name, value: $0) } })
+        return .present(members)
     }
 
     var routes: [AdminRoute] { users + organizations + pulls }

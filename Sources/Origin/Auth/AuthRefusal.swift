@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import HTTPTypes
 package import OCI
 
 /// Why a request may not go on. The surface that answers turns it into status, body and headers.
@@ -55,6 +56,14 @@ package struct AuthRefusal: Error, Sendable {
         case .unavailable: 1
         case .malformed, .unauthorized, .denied, .invisible, .invisibleContent: nil
         }
+    }
+
+    /// What the answer carries besides its body: `WWW-Authenticate`, `Retry-After`.
+    package var headers: HTTPFields {
+        var headers: HTTPFields = [:]
+        if let challenge { headers[.wwwAuthenticate] = challenge }
+        if let retryAfterSeconds { headers[.retryAfter] = String(retryAfterSeconds) }
+        return headers
     }
 
     /// Code of the error document; `nil`: the answer is plain text (5xx) with `Retry-After`.

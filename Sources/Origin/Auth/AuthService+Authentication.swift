@@ -17,11 +17,7 @@ extension AuthService {
         target: RegistryHost,
         needs: String? = nil
     ) async throws(AuthRefusal) -> Principal {
-        guard let header = caller.authorization.first else {
-            try limitAnonymous(caller)
-            throw AuthRefusal(.unauthorized, "authentication required", challenge: target.challenge(scope: needs))
-        }
-        guard caller.authorization.count == 1 else { throw Self.twoHeaders }
+        let header = try authorization(of: caller, challenge: target.challenge(scope: needs))
         do throws(CredentialFault) {
             return try await judged(caller) { () async throws(CredentialFault) in
                 switch PresentedCredential(header) {
@@ -48,11 +44,7 @@ extension AuthService {
     /// - Throws: `AuthRefusal` of kind malformed, unauthorized (with challenge), limited, unavailable.
     func identity(of caller: Caller) async throws(AuthRefusal) -> Identity {
         let challenge = "Bearer realm=\"depot-origin admin API\""
-        guard let header = caller.authorization.first else {
-            try limitAnonymous(caller)
-            throw AuthRefusal(.unauthorized, "authentication required", challenge: challenge)
-        }
-        guard caller.authorization.count == 1 else { throw Self.twoHeaders }
+        let header = try authorization(of: caller, challenge: challenge)
         do throws(CredentialFault) {
             return try await judged(caller) { () async throws(CredentialFault) in
                 switch PresentedCredential(header) {
@@ -156,16 +148,22 @@ extension AuthService {
         return Identity(record)
     }
 
-    // MARK: Limits
-
-    private static let twoHeaders = AuthRefusal(.malformed, "more than one Authorization header")
-
-    private func limitAnonymous(_ caller: Caller) throws(AuthRefusal) {
+    /// The one header of a request; who has none is counted for its address.
+    private func authorization(of caller: Caller, challenge: @autoclosure () -> String) throws(AuthRefusal) -> String {
+        if let header = caller.authorization.first {
+            guard caller.authorization.count == 1 else {
+                throw AuthRefusal(.malformed, "more than one Authorization header")
+            }
+            return header
+        }
         let now = clock.instant()
         if let retryAfter = limits.withLock({ $0.asked(from: caller.address, at: now) }) {
             throw CredentialFault.limited(retryAfter: retryAfter).refusal(challenge: nil)
         }
+        throw AuthRefusal(.unauthorized, "authentication required", challenge: challenge())
     }
+
+    // MARK: Limits
 
     /// Holds back the answer to a credential that does not count, and counts it for its address.
     package func judged<Value: Sendable>(

@@ -8,12 +8,26 @@
 /// what one origin can answer on a few cores. It is there to be lowered, and to stop what has run wild.
 package struct RequestLimits: Sendable {
     package struct Rates: Sendable, Equatable {
-        /// `nil`: no limit.
-        package var perToken: TokenBucket.Rate? = .init(perSecond: 50_000, burst: 300_000)
-        /// Challenges that clients fetch before they log in, and credentials that do not count.
-        package var perAddress: TokenBucket.Rate? = .init(perSecond: 500, burst: 10_000)
+        package static let perTokenDefault = 50_000
+        package static let perAddressDefault = 500
 
-        package init() {}
+        /// `nil`: no limit.
+        package var perToken: TokenBucket.Rate?
+        /// Challenges that clients fetch before they log in, and credentials that do not count.
+        package var perAddress: TokenBucket.Rate?
+
+        /// - Parameters:
+        ///   - perToken: Requests a second, 0 for no limit; six seconds of them may be saved up.
+        ///   - perAddress: Likewise, of twenty seconds.
+        package init(perToken: Int = perTokenDefault, perAddress: Int = perAddressDefault) {
+            self.perToken = Self.rate(perToken, savedSeconds: 6)
+            self.perAddress = Self.rate(perAddress, savedSeconds: 20)
+        }
+
+        private static func rate(_ perSecond: Int, savedSeconds: Int) -> TokenBucket.Rate? {
+            guard perSecond > 0 else { return nil }
+            return TokenBucket.Rate(perSecond: Double(perSecond), burst: Double(perSecond) * Double(savedSeconds))
+        }
     }
 
     private let rates: Rates

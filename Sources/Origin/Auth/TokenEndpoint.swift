@@ -153,11 +153,8 @@ extension Response {
             return .failure(
                 .serviceUnavailable, requestID: requestID, retryAfterSeconds: refusal.retryAfterSeconds)
         }
-        var headers: HTTPFields = [:]
-        if let seconds = refusal.retryAfterSeconds { headers[.retryAfter] = String(seconds) }
-        if let challenge = refusal.challenge { headers[.wwwAuthenticate] = challenge }
         return .ociErrors(
             HTTPResponse.Status(integerLiteral: refusal.status), [OCIError(code: code, message: refusal.message)],
-            headers: headers)
+            headers: refusal.headers)
     }
 }

@@ -87,10 +87,3 @@ struct AdminSession {
         if !isJSON { try StandardStreams.write("\(said)\n") }
     }
 }
-
-extension JSONValue {
-    /// An object of the members that have a value.
-    static func present(_ members: [(name: String, value: JSONValue?)]) -> JSONValue {
-        .object(members.compactMap { member in member.value.map { JSONMember(name: member.name, value: $0) } })
-    }
-}

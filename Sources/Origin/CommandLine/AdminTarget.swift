@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Grammar
+
 /// A path of the admin API and its query.
 package struct AdminTarget: Sendable, Equatable, CustomStringConvertible {
     /// `/api/v1`, where all of them begin.
@@ -44,32 +46,11 @@ package struct AdminTarget: Sendable, Equatable, CustomStringConvertible {
     /// As it stands in a request line: percent-encoded where RFC 3986 wants it, and nowhere else, since the origin
     /// compares segments as they come.
     package var description: String {
-        let path = segments.map { "/" + Self.encode($0, keeping: "-._~!$&'()*+,;=:@") }.joined()
+        let path = segments.map { "/" + FormItems.encoded($0, keeping: "!$&'()*+,;=:@") }.joined()
         guard !query.isEmpty else { return path }
         let parameters = query.map { parameter in
-            [parameter.name, parameter.value].map { Self.encode($0, keeping: "-._~") }.joined(separator: "=")
+            [parameter.name, parameter.value].map { FormItems.encoded($0) }.joined(separator: "=")
         }
         return path + "?" + parameters.joined(separator: "&")
-    }
-
-    private static func encode(_ text: String, keeping others: String) -> String {
-        var result = ""
-        for byte in text.utf8 {
-            let scalar = Unicode.Scalar(byte)
-            let isKept =
-                switch byte {
-                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                    UInt8(ascii: "0")...UInt8(ascii: "9"):
-                    true
-                default: others.unicodeScalars.contains(scalar)
-                }
-            if isKept {
-                result.unicodeScalars.append(scalar)
-            } else {
-                let digits = String(byte, radix: 16, uppercase: true)
-                result += digits.count == 1 ? "%0\(digits)" : "%\(digits)"
-            }
-        }
-        return result
     }
 }

@@ -77,9 +77,12 @@ struct OriginSettings: Sendable {
         trustedProxies = proxies.flatMap(Self.addressBlocks) ?? []
         let issuers: String? = settings.optional("DEPOT_PRIVATE_ISSUERS")
         privateIssuers = Set((issuers ?? "").lowercased().split(separator: ",").map { $0.filter { $0 != " " } })
-        rates = Self.rates(
-            perToken: settings.value("DEPOT_REQUESTS_PER_SECOND_PER_TOKEN", default: 50_000, in: 0...1_000_000),
-            perAddress: settings.value("DEPOT_REQUESTS_PER_SECOND_PER_ADDRESS", default: 500, in: 0...1_000_000))
+        rates = RequestLimits.Rates(
+            perToken: settings.value(
+                "DEPOT_REQUESTS_PER_SECOND_PER_TOKEN", default: RequestLimits.Rates.perTokenDefault, in: 0...1_000_000),
+            perAddress: settings.value(
+                "DEPOT_REQUESTS_PER_SECOND_PER_ADDRESS", default: RequestLimits.Rates.perAddressDefault,
+                in: 0...1_000_000))
         let certificate: String? = settings.optional("DEPOT_TLS_CERTIFICATE")
         let key: String? = settings.optional("DEPOT_TLS_KEY")
         portFile = settings.optional("DEPOT_PORT_FILE")
@@ -110,18 +113,6 @@ struct OriginSettings: Sendable {
     private static func addressBlocks(_ text: String) -> [AddressBlock]? {
         let blocks = text.split(separator: ",").map { AddressBlock($0.filter { $0 != " " }) }
         return blocks.contains(nil) ? nil : blocks.compactMap(\.self)
-    }
-
-    /// Zero is no limit. A token may save up six seconds, an address twenty.
-    private static func rates(perToken: Int, perAddress: Int) -> RequestLimits.Rates {
-        func rate(_ perSecond: Int, savedSeconds: Double) -> TokenBucket.Rate? {
-            perSecond == 0
-                ? nil : TokenBucket.Rate(perSecond: Double(perSecond), burst: Double(perSecond) * savedSeconds)
-        }
-        var rates = RequestLimits.Rates()
-        rates.perToken = rate(perToken, savedSeconds: 6)
-        rates.perAddress = rate(perAddress, savedSeconds: 20)
-        return rates
     }
 
     private static func pathFault(_ path: String) -> String? {

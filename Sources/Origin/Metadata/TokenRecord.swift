@@ -58,7 +58,7 @@ package struct TokenRecord: Sendable, Hashable, Identifiable {
         self.lastUsedAt = lastUsedAt
     }
 
-    /// Columns: id, kind, name, created_at, expires_at, revoked_at, last_used_at; organization_id; user: id, name,
+    /// Columns of `token_details`: id, kind, name, created_at, expires_at, revoked_at, last_used_at; organization_id; user: id, name,
     /// is_administrator, roles; project: id, public_id; repository: id, name; reference.
     init(_ row: Row) throws(DatabaseError) {
         id = try row[0]

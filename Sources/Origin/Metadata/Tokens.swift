@@ -62,18 +62,9 @@ extension Database {
         return try await run { session throws(DatabaseError) in
             let rows = try session.query(
                 """
-                SELECT t.id, t.kind, t.name, t.created_at, t.expires_at, t.revoked_at, t.last_used_at,
-                    t.organization_id, u.id, u.name, u.is_administrator,
-                    (SELECT string_agg(m.organization_id || ':' || m.role, ',') FROM memberships m
-                        WHERE m.user_id = u.id),
-                    p.id, p.public_id, r.id, r.name, t.reference
-                FROM tokens t
-                    LEFT JOIN users u ON u.id = t.user_id AND t.kind = 'user'
-                    LEFT JOIN projects p ON p.id = t.project_id
-                    LEFT JOIN repositories r ON r.id = t.repository_id
-                WHERE t.id > $1 AND (t.user_id = $2 OR t.organization_id = $3)
-                    AND ($4::bigint IS NULL OR t.project_id = $4)
-                ORDER BY t.id LIMIT $5
+                SELECT * FROM token_details
+                WHERE id > $1 AND (user_id = $2 OR organization_id = $3) AND ($4::bigint IS NULL OR project_id = $4)
+                ORDER BY id LIMIT $5
                 """,
                 .int8(id), .int8(columns.user), .int8(columns.organization), .int8(columns.project),
                 .int8(Int64(limit) + 1))
@@ -169,26 +160,13 @@ extension Session {
     }
 
     func token(id: Int64) throws(DatabaseError) -> TokenRecord? {
-        let rows = try query(
-            """
-            SELECT t.id, t.kind, t.name, t.created_at, t.expires_at, t.revoked_at, t.last_used_at,
-                t.organization_id, u.id, u.name, u.is_administrator,
-                (SELECT string_agg(m.organization_id || ':' || m.role, ',') FROM memberships m WHERE m.user_id = u.id),
-                p.id, p.public_id, r.id, r.name, t.reference
-            FROM tokens t
-                LEFT JOIN users u ON u.id = t.user_id AND t.kind = 'user'
-                LEFT JOIN projects p ON p.id = t.project_id
-                LEFT JOIN repositories r ON r.id = t.repository_id
-            WHERE t.id = $1
-            """,
-            .int8(id))
-        guard let row = rows.first else { return nil }
+        guard let row = try query("SELECT * FROM token_details WHERE id = $1", .int8(id)).first else { return nil }
         return try TokenRecord(row)
     }
 
     func token(secretSHA256: [UInt8]) throws(DatabaseError) -> TokenRecord? {
-        let rows = try query("SELECT id FROM tokens WHERE secret_sha256 = $1", .bytea(secretSHA256))
+        let rows = try query("SELECT * FROM token_details WHERE secret_sha256 = $1", .bytea(secretSHA256))
         guard let row = rows.first else { return nil }
-        return try token(id: try row[0])
+        return try TokenRecord(row)
     }
 }

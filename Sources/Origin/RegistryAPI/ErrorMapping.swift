@@ -167,10 +167,7 @@ extension OCIFailure {
             self.init(HTTPResponse.Status(code: refusal.status), retryAfterSeconds: refusal.retryAfterSeconds)
             return
         }
-        var headers: HTTPFields = [:]
-        if let challenge = refusal.challenge { headers[.wwwAuthenticate] = challenge }
-        if let seconds = refusal.retryAfterSeconds { headers[.retryAfter] = String(seconds) }
-        self.init(HTTPResponse.Status(code: refusal.status), code, refusal.message, headers: headers)
+        self.init(HTTPResponse.Status(code: refusal.status), code, refusal.message, headers: refusal.headers)
     }
 
     /// What library code threw.

@@ -30,7 +30,8 @@ package struct FormItems: Sendable {
     }
 
     /// A value as it stands in a query: unreserved characters as they are (RFC 3986 §2.3), all others by their bytes.
-    package static func encoded(_ value: String) -> String {
+    /// - Parameter others: Further ASCII characters that stand as they are.
+    package static func encoded(_ value: String, keeping others: String = "") -> String {
         var text = ""
         for byte in value.utf8 {
             switch byte {
@@ -38,6 +39,7 @@ package struct FormItems: Sendable {
                 UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
                 UInt8(ascii: "~"):
                 text.unicodeScalars.append(Unicode.Scalar(byte))
+            case _ where others.utf8.contains(byte): text.unicodeScalars.append(Unicode.Scalar(byte))
             default:
                 text += byte < 16 ? "%0" : "%"
                 text += String(byte, radix: 16, uppercase: true)

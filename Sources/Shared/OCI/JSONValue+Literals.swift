@@ -19,6 +19,11 @@ extension JSONValue: ExpressibleByDictionaryLiteral, ExpressibleByArrayLiteral, 
     /// `null` where there is no text.
     package static func text(_ value: String?) -> JSONValue { value.map { .string($0) } ?? .null }
 
+    /// An object of the members that have a value.
+    package static func present(_ members: [(name: String, value: JSONValue?)]) -> JSONValue {
+        .object(members.compactMap { member in member.value.map { JSONMember(name: member.name, value: $0) } })
+    }
+
     /// This object with the other one's members behind its own.
     package func adding(_ other: JSONValue) -> JSONValue {
         .object((objectValue ?? []) + (other.objectValue ?? []))

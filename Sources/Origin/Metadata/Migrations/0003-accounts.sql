@@ -44,6 +44,17 @@ CREATE INDEX tokens_repository ON tokens (repository_id) WHERE repository_id IS 
 -- The sweep of tokens that ended long ago.
 CREATE INDEX tokens_expiry ON tokens (expires_at) WHERE expires_at IS NOT NULL;
 
+-- A token with all that its rights follow from.
+CREATE VIEW token_details AS
+SELECT t.id, t.kind, t.name, t.created_at, t.expires_at, t.revoked_at, t.last_used_at, t.organization_id,
+    u.id AS user_id, u.name AS user_name, u.is_administrator,
+    (SELECT string_agg(m.organization_id || ':' || m.role, ',') FROM memberships m WHERE m.user_id = u.id) AS roles,
+    p.id AS project_id, p.public_id, r.id AS repository_id, r.name AS repository_name, t.reference, t.secret_sha256
+FROM tokens t
+    LEFT JOIN users u ON u.id = t.user_id AND t.kind = 'user'
+    LEFT JOIN projects p ON p.id = t.project_id
+    LEFT JOIN repositories r ON r.id = t.repository_id;
+
 CREATE TABLE trust_relationships (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     organization_id bigint NOT NULL REFERENCES organizations ON DELETE CASCADE,
