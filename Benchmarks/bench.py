@@ -71,6 +71,15 @@ class Bench:
         return system
 
     @functools.cached_property
+    def former_system(self):
+        """The system as it was: that of the programs of another build."""
+        if self.arguments.before is None:
+            raise SystemExit("--before FOLDER: where are the programs to compare with?")
+        system = LoopbackSystem(self.work / "former", pathlib.Path(self.arguments.before).resolve())
+        self.closing.callback(system.close)
+        return system
+
+    @functools.cached_property
     def programs(self):
         """The folder of our programs."""
         chosen = self.arguments.programs

@@ -56,46 +56,74 @@ def p11(bench):
     return [row]
 
 
-def p12(bench):
-    """P12 and P13: manifests by tag and redirects of a blob beside docker-registry; redirects in an open loop."""
-    system = bench.system
-    config = b"{}"
-    digest = "sha256:" + hashlib.sha256(config).hexdigest()
-    media = "application/vnd.oci.image.manifest.v1+json"
-    manifest = json.dumps({
-        "schemaVersion": 2, "mediaType": media,
-        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest, "size": 2},
-        "layers": []}).encode()
-    path = bench.work / "config"
-    path.write_bytes(config)
-    ours = (system.origin, f"/v2/{system.repository}", system.basic)
-    peer = (f"http://127.0.0.1:{bench.registry.port}", "/v2/bench", None)
-    for origin, repository, authorization in (ours, peer):
-        finish_push(push(origin + repository, path, digest, authorization))
-        headers = {"Content-Type": media, **({"Authorization": authorization} if authorization else {})}
-        status, _, body = http("PUT", f"{origin}{repository}/manifests/v1", headers, manifest)
+MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+
+
+class Asked:
+    """A repository of a registry with one small image, and requests for it over 64 connections."""
+
+    def __init__(self, bench, origin, repository, authorization=None):
+        self.bench, self.origin, self.place = bench, origin, urllib.parse.urlsplit(origin)
+        self.repository = "/v2/" + repository
+        config = b"{}"
+        self.digest = "sha256:" + hashlib.sha256(config).hexdigest()
+        manifest = json.dumps({
+            "schemaVersion": 2, "mediaType": MANIFEST_TYPE,
+            "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": self.digest, "size": 2},
+            "layers": []}).encode()
+        path = bench.work / "config"
+        path.write_bytes(config)
+        finish_push(push(origin + self.repository, path, self.digest, authorization))
+        headers = {"Content-Type": MANIFEST_TYPE, **({"Authorization": authorization} if authorization else {})}
+        status, _, body = http("PUT", f"{origin}{self.repository}/manifests/v1", headers, manifest)
         if status != 201:
             raise SystemExit(f"manifest refused: {status} {body!r}")
-    bearer = system.bearer()
 
-    def read(origin, target, headers, method="GET"):
-        place = urllib.parse.urlsplit(origin)
+    @classmethod
+    def of(cls, bench, system):
+        return cls(bench, system.origin, system.repository, system.basic)
 
+    def manifests(self, headers=()):
+        return self._read("/manifests/v1", ["Accept: " + MANIFEST_TYPE, *headers])
+
+    def blobs(self, headers=(), method="GET"):
+        return self._read("/blobs/" + self.digest, headers, method)
+
+    def _read(self, path, headers, method="GET"):
         def body(_):
-            result = bench.sink(place.hostname, place.port, 64, [target], seconds=bench.arguments.seconds,
-                                method=method, headers=headers)
+            result = self.bench.sink(
+                self.place.hostname, self.place.port, 64, [self.repository + path],
+                seconds=self.bench.arguments.seconds, method=method, headers=headers)
             return result["requests"] / result["seconds"], 0
         return body
-    accept = "Accept: " + media
+
+
+def p12(bench):
+    """P12 and P13: manifests by tag and redirects of a blob beside docker-registry; redirects in an open loop."""
+    system, registry = bench.system, bench.registry
+    ours, peer = Asked.of(bench, system), Asked(bench, f"http://127.0.0.1:{registry.port}", "bench")
+    bearer = system.bearer()
     manifests = bench.pairs(
         Row("P12 manifest GET by tag, 64 connections", "req/s", "≥ 4"),
-        read(ours[0], ours[1] + "/manifests/v1", [accept, bearer]),
-        read(peer[0], peer[1] + "/manifests/v1", [accept]), [system.origin_pid], bench.registry.pids())
+        ours.manifests([bearer]), peer.manifests(), [system.origin_pid], registry.pids())
     redirects = bench.pairs(
         Row("P13 307 for a blob (peer: blob HEAD)", "req/s", "≥ 4"),
-        read(ours[0], f"{ours[1]}/blobs/{digest}", [bearer]),
-        read(peer[0], f"{peer[1]}/blobs/{digest}", [], "HEAD"), [system.origin_pid], bench.registry.pids())
-    return [manifests, redirects, redirects_in_open_loop(bench, f"{ours[0]}{ours[1]}/blobs/{digest}", bearer)]
+        ours.blobs([bearer]), peer.blobs(method="HEAD"), [system.origin_pid], registry.pids())
+    url = f"{system.origin}{ours.repository}/blobs/{ours.digest}"
+    return [manifests, redirects, redirects_in_open_loop(bench, url, bearer)]
+
+
+def before(bench):
+    """P12 and P13 beside ourselves as we were: the peer is the origin of --before FOLDER."""
+    now, former = bench.system, bench.former_system
+    sides = [(Asked.of(bench, system), system.bearer()) for system in (now, former)]
+    pids = [now.origin_pid], [former.origin_pid]
+    return [
+        bench.pairs(Row("P12 manifest GET by tag, 64 connections, beside before", "req/s", "≥ 0.95"),
+                    *(asked.manifests([bearer]) for asked, bearer in sides), *pids),
+        bench.pairs(Row("P13 307 for a blob, 64 connections, beside before", "req/s", "≥ 0.95"),
+                    *(asked.blobs([bearer]) for asked, bearer in sides), *pids),
+    ]
 
 
 def redirects_in_open_loop(bench, url, bearer):
