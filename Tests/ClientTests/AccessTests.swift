@@ -110,6 +110,27 @@ extension RealClients {
             for reader in readers { #expect(try await reader.pull(reference) == diffIDs, "\(type(of: reader))") }
         }
 
+        @Test("containerd pulls with a pull token, and is refused a push")
+        func containerd() async throws {
+            let tenant = try await Tenant()
+            let (layout, diffIDs) = try await Self.image()
+            let reference = tenant.registry.reference("1")
+            try await currentClients()[.skopeo].push(layout, "1", to: reference)
+            let scratch = try ScratchDirectory("ctr-pull-token")
+            let containerd = try await Containerd(scratch, user: "x-token:\(try await tenant.token(.pull))")
+            do {
+                #expect(try await containerd.pull(reference) == diffIDs)
+                let push = await #expect(throws: CommandFailure.self) {
+                    try await containerd.push(layout, "1", to: tenant.registry.reference("2"))
+                }
+                #expect(push?.result.summary.contains("403 Forbidden") == true, "\(push?.result.summary ?? "")")
+            } catch {
+                await containerd.stop()
+                throw error
+            }
+            await containerd.stop()
+        }
+
         @Test(
             "one log-in pushes, pulls, and pushes the same layers to another repository of the project",
             arguments: ClientName.allCases)

@@ -127,6 +127,41 @@ extension Integration.OneSystem {
             #expect(answer.ending == .complete)
         }
 
+        @Test("a refusal waits for the rest of a small body, and the connection goes on", arguments: refusals)
+        func smallRefusal(
+            row: Row<@Sendable (Repository) async throws -> (request: HTTPRequest, status: Int)>
+        ) async throws {
+            // The limit of manifests is no matter of small bodies.
+            guard row.name != "manifest over the limit" else { return }
+            var (request, status) = try await row.value(repository)
+            let body = [UInt8](repeating: 0x20, count: 1000)
+            request.headers.append(("Content-Length", "\(body.count)"))
+            let connection = try HTTPConnection(to: system.origin, limit: .seconds(10))
+            try await connection.sendHead(of: request)
+            try await connection.send(Array(body.prefix(500)))
+            // Meanwhile another request comes and goes: this one's answer is decided, but for a failed log-in.
+            #expect(try await repository.ask("GET", "/v2/").status == 200)
+            #expect(await !connection.hasInput)
+            try await connection.send(Array(body.suffix(500)))
+            let answer = try await connection.readAnswer(to: request.method)
+            #expect(answer.status == status)
+            #expect(answer["connection"] == nil)
+            try await connection.sendHead(of: repository.request("GET", "/v2/"))
+            #expect(try await connection.readAnswer(to: "GET").status == 200)
+        }
+
+        @Test("a refusal does not wait for ever for a small body")
+        func lateBody() async throws {
+            let request = repository.asked(with: .none).request(
+                "PUT", "manifests/x", headers: [("Content-Length", "1000")])
+            let connection = try HTTPConnection(to: system.origin, limit: .seconds(10))
+            try await connection.sendHead(of: request)
+            let answer = try await connection.readAnswer(to: "PUT")
+            #expect(answer.status == 401)
+            #expect(answer["connection"] == "close")
+            #expect(try await connection.readEnd() == .fin)
+        }
+
         @Test("a client that never stops to send is cut off in seconds, after few bytes")
         func deafClient() async throws {
             let request = repository.asked(with: .none).request(

@@ -43,6 +43,30 @@ struct ExchangesTests {
         #expect(!exchanges.hasUnfinishedRequest)
     }
 
+    @Test("a refusal waits for the end of a small body that is on its way, and for nothing else")
+    func smallBody() {
+        func waits(
+            _ status: Int = 403, bytes: Int64? = 512, expectsContinue: Bool = false, isLast: Bool = false,
+            isComplete: Bool = false, isContinued: Bool = false
+        ) -> Bool {
+            var exchanges = Exchanges()
+            _ = exchanges.receivedHead(
+                Exchanges.Exchange(
+                    requestID: RequestID(), method: "PUT", path: "/x", startNanoseconds: 0,
+                    expectsContinue: expectsContinue, isLast: isLast, declaredBytes: bytes))
+            if isContinued { _ = exchanges.takeContinue() }
+            if isComplete { _ = exchanges.receivedEnd() }
+            return exchanges.shouldWait(beforeStatus: status)
+        }
+        #expect(waits() && waits(500) && waits(bytes: Int64(Exchanges.discardedBytesMax)))
+        #expect(waits(expectsContinue: true, isContinued: true), "it was asked for and will come")
+        #expect(!waits(201) && !waits(307))
+        #expect(!waits(bytes: Int64(Exchanges.discardedBytesMax) + 1) && !waits(bytes: nil), "it may never end")
+        #expect(!waits(expectsContinue: true), "the client keeps it until it is asked for")
+        #expect(!waits(isLast: true) && !waits(isComplete: true))
+        #expect(!Exchanges().shouldWait(beforeStatus: 400), "no request was made out at all")
+    }
+
     @Test("with pipelined requests the answer is judged by its own request, not by the newest")
     func pipelined() {
         var exchanges = Exchanges()

@@ -20,6 +20,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     /// How long a client has to take the answer to a refused upload before the connection is closed under it.
     static let lingerTime = TimeAmount.seconds(2)
+    /// How long a refusal waits for the rest of a small body.
+    static let holdTime = TimeAmount.seconds(2)
     /// Bodies from here on leave under TCP_CORK; smaller ones are one writev with their head.
     static let corkedBytesMin: Int64 = 64 * 1024
 
@@ -29,6 +31,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private var context: ChannelHandlerContext?
     private var stallGuard: StallGuard?
     private var lingering: Scheduled<Void>?
+    /// An answer that waits for the end of its request.
+    private var held: [(data: NIOAny, promise: EventLoopPromise<Void>?)] = []
+    private var holding: Scheduled<Void>?
     private let observer: ExchangeObserver
     private let headDeadline: HeadDeadline
     private(set) var inputClosed: EventLoopPromise<Void>
@@ -48,6 +53,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
         self.context = nil
         stallGuard?.stop()
         lingering?.cancel()
+        holding?.cancel()
+        for part in held { part.promise?.fail(ChannelError.ioOnClosedChannel) }
+        held = []
         inputClosed.succeed()
     }
 
@@ -68,7 +76,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
                     startNanoseconds: DispatchTime.now().uptimeNanoseconds,
                     expectsContinue: head.version == .http1_1
                         && head.headers[canonicalForm: "expect"].contains { $0.lowercased() == "100-continue" },
-                    isLast: head.isLastOfConnection))
+                    isLast: head.isLastOfConnection,
+                    declaredBytes: head.headers.first(name: "content-length").flatMap { Int64($0) }))
             head.headers.replaceOrAdd(name: RequestIDHeader.name, value: requestID.description)
             part = .head(head)
         case .body(let buffer):
@@ -76,6 +85,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         case .end:
             headDeadline.requestEnded()
             action = exchanges.receivedEnd()
+            sendHeld()
         }
         switch action {
         case .forward: context.fireChannelRead(wrapInboundOut(part))
@@ -87,6 +97,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if event as? ChannelEvent == .inputClosed {
             inputClosed.succeed()
+            sendHeld()
             if exchanges.isLingering {
                 context.close(promise: nil)
             } else if exchanges.hasUnfinishedRequest {
@@ -142,6 +153,32 @@ final class ConnectionHandler: ChannelDuplexHandler {
     // MARK: Outbound
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        if isHeld(data) {
+            held.append((data, promise))
+        } else {
+            send(data, promise, context: context)
+        }
+    }
+
+    private func isHeld(_ data: NIOAny) -> Bool {
+        guard held.isEmpty else { return true }
+        guard case .head(let head) = unwrapOutboundIn(data), exchanges.shouldWait(beforeStatus: Int(head.status.code))
+        else { return false }
+        let handler = NIOLoopBound(self, eventLoop: inputClosed.futureResult.eventLoop)
+        holding = inputClosed.futureResult.eventLoop.scheduleTask(in: Self.holdTime) { handler.value.sendHeld() }
+        return true
+    }
+
+    private func sendHeld() {
+        guard let context, !held.isEmpty else { return }
+        holding?.cancel()
+        let parts = held
+        held = []
+        for part in parts { send(part.data, part.promise, context: context) }
+        context.flush()
+    }
+
+    private func send(_ data: NIOAny, _ promise: EventLoopPromise<Void>?, context: ChannelHandlerContext) {
         switch unwrapOutboundIn(data) {
         case .head(let head) where (100..<200).contains(head.status.code):
             context.write(data, promise: promise)

@@ -8,6 +8,9 @@ package import Telemetry
 /// A refused upload is answered at once (RFC 9110 §15.5.14 and §10.1.1). Closing a socket that holds unread input
 /// resets the connection and can destroy the answer on its way, so the write side is shut down first and a bounded
 /// amount of input is read and thrown away.
+///
+/// A refused request with a small body is answered when the body has come, for a moment: the connection can go on, and
+/// there are clients that wait for ever once their body is refused half-way (containerd 1.6 with a manifest).
 package struct Exchanges {
     package struct Exchange: Equatable {
         package let requestID: RequestID
@@ -18,6 +21,8 @@ package struct Exchanges {
         package var expectsContinue: Bool
         /// Nothing can be read behind this request.
         package let isLast: Bool
+        /// Of the body, as declared; `nil` if it is not.
+        package let declaredBytes: Int64?
         package var requestIsComplete = false
         package var status = 0
         package var bodyBytes: Int64 = 0
@@ -28,7 +33,8 @@ package struct Exchanges {
             path: String,
             startNanoseconds: UInt64,
             expectsContinue: Bool,
-            isLast: Bool = false
+            isLast: Bool = false,
+            declaredBytes: Int64? = nil
         ) {
             self.requestID = requestID
             self.method = method
@@ -36,6 +42,13 @@ package struct Exchanges {
             self.startNanoseconds = startNanoseconds
             self.expectsContinue = expectsContinue
             self.isLast = isLast
+            self.declaredBytes = declaredBytes
+        }
+
+        /// Whether the rest of the body is small and on its way.
+        fileprivate var endsSoon: Bool {
+            guard let declaredBytes, !requestIsComplete, !expectsContinue, !isLast else { return false }
+            return declaredBytes <= discardedBytesMax
         }
     }
 
@@ -77,6 +90,11 @@ package struct Exchanges {
         guard !isAnswering, let first = waiting.indices.first, waiting[first].expectsContinue else { return false }
         waiting[first].expectsContinue = false
         return true
+    }
+
+    /// Whether an answer of this status to the oldest request had better wait for the request's end.
+    package func shouldWait(beforeStatus status: Int) -> Bool {
+        status >= 400 && !isAnswering && waiting.first?.endsSoon == true
     }
 
     /// The answer to the oldest request begins.
