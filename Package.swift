@@ -132,8 +132,8 @@ let package = Package(
         target(
             "OriginAuth", in: .origin, "Auth",
             imports: [
-                "Grammar", "OCI", "Telemetry", "Hashing", "Disk", "OriginHTTP", "OriginMetadata", "OriginSecrets",
-                "OriginTrust", .crypto,
+                "Grammar", "OCI", "Telemetry", "Hashing", "Disk", "HTTPServer", "OriginHTTP", "OriginMetadata",
+                "OriginSecrets", "OriginTrust", .crypto,
                 .httpTypes, .hummingbird, .jwt, .logging,
             ]),
         target(
@@ -251,7 +251,9 @@ let package = Package(
         tests(
             "OriginAuthTests",
             imports: [
-                "Grammar", "OCI", "Hashing", "Disk", "OriginMetadata", "OriginAuth", "TestSupport", .crypto, .logging,
+                "Grammar", "OCI", "Hashing", "Disk", "HTTPServer", "OriginMetadata", "OriginAuth", "TestSupport",
+                .crypto,
+                .logging,
             ]),
         tests("OriginBlobStoreTests", imports: ["OCI", "Hashing", "Disk", "OriginBlobStore", "TestSupport"]),
         tests("OriginCommandLineTests", imports: ["OCI", "OriginCommandLine", .argumentParser]),
@@ -262,7 +264,8 @@ let package = Package(
                 "OriginAuth", "OriginEdgeControl", "TestSupport", .logging,
             ]),
         tests("OriginHTTPTests", imports: ["Telemetry", "OriginHTTP"]),
-        tests("OriginMetadataTests", imports: ["OCI", "Telemetry", "OriginMetadata", "TestSupport", .logging]),
+        tests(
+            "OriginMetadataTests", imports: ["OCI", "Telemetry", "Hashing", "OriginMetadata", "TestSupport", .logging]),
         tests(
             "OriginLifecycleTests",
             imports: [

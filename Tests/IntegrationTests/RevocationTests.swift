@@ -82,6 +82,26 @@ extension Integration.TwoOrigins {
             try await expectRefused(revoked, 401)
         }
 
+        @Test("pull tokens end with what they were made with, at both origins: a token, a membership, a user")
+        func madeTokens() async throws {
+            let (tenant, repository) = try await tenantWithImage()
+            let path = "\(tenant.projectPath)/pull-tokens"
+            func made(with token: MadeToken) async throws -> [(Repository, Int)] {
+                try await readers(repository, tenant.admin.asked(with: token.secret).token(path, [:]))
+            }
+            let byProject = try await made(with: tenant.projectToken)
+            let byMember = try await made(with: tenant.member.token)
+            let byOwner = try await made(with: tenant.owner.token)
+            let byMachine = try await made(with: tenant.organizationToken)
+            try await tenant.admin.done("DELETE", "\(tenant.path)/tokens/\(tenant.projectToken.id)")
+            try await expectRefused(byProject, 401)
+            try await tenant.admin.done("DELETE", "\(tenant.path)/members/\(tenant.member.name)")
+            try await expectRefused(byMember, 401)
+            try await tenant.admin.done("DELETE", "users/\(tenant.owner.name)")
+            try await expectRefused(byOwner, 401)
+            for (reader, origin) in byMachine { #expect(try await pull(reader, at: origin) == 200) }
+        }
+
         @Test("who leaves an organization finds it gone, at both origins")
         func membership() async throws {
             let (tenant, repository) = try await tenantWithImage()

@@ -154,7 +154,9 @@ extension Integration.TrustedIssuer {
             try await stranger.stop()
         }
 
-        @Test("the end of a trust relationship ends the tokens that it gave; the audit log tells of all of it")
+        @Test(
+            "the end of a trust relationship ends the tokens that it gave and what was made with them; the audit log tells of all of it"
+        )
         func end() async throws {
             try await TrustingTenant.with(system) { trusting in
                 let identity = try await trusting.identityToken()
@@ -162,8 +164,10 @@ extension Integration.TrustedIssuer {
                 _ = try await reader.pushedImage(as: "v1")
                 let exchanged = try await trusting.exchange(try await trusting.identityToken())
                 let token = try #require(exchanged.json?["access_token"]?.stringValue)
+                let pull = try await trusting.tenant.admin.asked(with: token).token(
+                    "\(trusting.tenant.projectPath)/pull-tokens", [:])
                 let readers = [
-                    reader, trusting.repository(password: token),
+                    reader, trusting.repository(password: token), trusting.repository(password: pull.secret),
                     reader.asked(with: .bearer(try await reader.registryToken("pull"))),
                 ]
                 for reader in readers { #expect(try await reader.ask("GET", "manifests/v1").status == 200) }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import Hashing
 import OCI
 import OriginMetadata
 import TestSupport
@@ -185,6 +186,70 @@ struct TenancyTests {
         let revoked = try #require(try await revoke(.organization(acme.id)))
         #expect(revoked.revokedAt != nil)
         #expect(try await revoke(.organization(acme.id))?.revokedAt == revoked.revokedAt)
+        await database.close()
+    }
+
+    @Test("a pull token ends with the token it was made with, and with the membership of who made it")
+    func madeTokens() async throws {
+        let database = try await lease.database()
+        let acme = try await organization("acme", database)
+        let repository = try await database.ensureRepository(organizationID: acme.id, name: Self.name("team/app"))
+        let ann = try await database.createUser(name: "ann", isAdministrator: false)
+        let bob = try await database.createUser(name: "bob", isAdministrator: false)
+        try await database.transaction { session throws(DatabaseError) in
+            for user in [ann, bob] {
+                try session.setMembership(user: user.id, inOrganization: acme.id, role: .member)
+            }
+        }
+        func create(_ kind: TokenKind, _ owner: TokenOwner, _ maker: TokenMaker? = nil) async throws -> Int64 {
+            try await database.createToken(
+                NewToken(
+                    kind: kind, owner: owner, name: "t", secretSHA256: SecureRandom.bytes(32),
+                    expiresAt: kind == .pull ? Date(timeIntervalSinceNow: 60) : nil, maker: maker)
+            ).id
+        }
+        let reached = TokenOwner.repository(repository.id, reference: nil, organizationID: acme.id)
+        let machine = try await create(.organization, .organization(acme.id))
+        let (annToken, bobToken) = (try await create(.user, .user(ann.id)), try await create(.user, .user(bob.id)))
+        let byMachine = try await create(.pull, reached, TokenMaker(tokenID: machine, memberID: nil))
+        let byAnn = try await create(.pull, reached, TokenMaker(tokenID: annToken, memberID: ann.id))
+        let byBob = try await create(.pull, reached, TokenMaker(tokenID: bobToken, memberID: bob.id))
+        func counts(_ id: Int64) async throws -> Bool {
+            let token = try await database.token(id: id)
+            return token != nil && token?.revokedAt == nil
+        }
+        for id in [byMachine, byAnn, byBob] { #expect(try await counts(id)) }
+        #expect(try await database.token(id: byMachine)?.madeWith == machine)
+
+        let revoked = try await database.transaction { session throws(DatabaseError) in
+            try session.revokeToken(id: machine, of: .organization(acme.id))
+        }
+        #expect(try await database.token(id: byMachine)?.revokedAt == revoked?.revokedAt)
+        try await database.transaction { session throws(DatabaseError) in
+            _ = try session.endMembership(user: ann.id, inOrganization: acme.id)
+            _ = try session.deleteUser(id: bob.id)
+        }
+        for id in [byMachine, byAnn, byBob] { #expect(try await !counts(id)) }
+        #expect(try await counts(annToken), "her own token stays")
+
+        // Who has just left, or whose token was just deleted or revoked, makes no more.
+        for maker in [
+            TokenMaker(tokenID: annToken, memberID: ann.id), TokenMaker(tokenID: bobToken, memberID: nil),
+            TokenMaker(tokenID: machine, memberID: nil),
+        ] {
+            do throws(DatabaseError) {
+                _ = try await database.createToken(
+                    NewToken(
+                        kind: .pull, owner: reached, name: "t", secretSHA256: SecureRandom.bytes(32),
+                        expiresAt: Date(timeIntervalSinceNow: 60), maker: maker))
+                Issue.record("\(maker) made a token")
+            } catch {
+                guard case .foreignKeyViolation = error.kind else { throw error }
+            }
+        }
+        await #expect(throws: DatabaseError.self, "only pull tokens end with others") {
+            _ = try await create(.organization, .organization(acme.id), TokenMaker(tokenID: machine, memberID: nil))
+        }
         await database.close()
     }
 

@@ -26,7 +26,7 @@ import Testing
         "BlobStore": ["Hashing", "Disk", "Blocking"],
         "Uploads": ["OriginMetadata", "OriginBlobStore", "Hashing", "Blocking"],
         "Lifecycle": ["OriginMetadata", "OriginBlobStore", "Blocking"],
-        "Auth": ["OriginHTTP", "OriginMetadata", "OriginSecrets", "OriginTrust", "Hashing", "Disk"],
+        "Auth": ["HTTPServer", "OriginHTTP", "OriginMetadata", "OriginSecrets", "OriginTrust", "Hashing", "Disk"],
         "Trust": ["HTTPFetch"],
         "EdgeControl": [
             "OriginHTTP", "OriginAuth", "OriginMetadata", "OriginBlobStore", "OriginSecrets", "SignedURL",

@@ -136,7 +136,8 @@ struct OrganizationRoutes {
             },
             AdminRoute(
                 .delete, "organizations/{organization}/members/{member}", needs: .owner, "member.delete",
-                "Takes a user out of an organization.", status: .noContent
+                "Takes a user out of an organization, and ends the pull tokens that the user made there.",
+                status: .noContent
             ) { request in
                 let organization = try request.organization
                 let name = request.parameter("member")

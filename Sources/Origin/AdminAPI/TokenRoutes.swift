@@ -24,6 +24,7 @@ struct TokenRoutes {
             .optional("revoked_at", .instant), .optional("last_used_at", .instant, "To about a minute."),
             .optional("user", .text), .optional("project", .text), .optional("repository", .text),
             .optional("reference", .text),
+            .optional("made_with", .integer, "Id of the token that made it: once that is revoked, so is this."),
         ])
     private static let made = schema.adding(
         [.required("token", .text, "The secret: shown this once.")], named: "NewTokenAnswer")
@@ -45,6 +46,7 @@ struct TokenRoutes {
         case .repository(_, let name, let reference, _):
             members += [("repository", .string(name.text)), ("reference", reference.map { .string($0) })]
         }
+        members.append(("made_with", token.madeWith.map { .integer($0) }))
         return .present(members)
     }
 
@@ -67,7 +69,7 @@ struct TokenRoutes {
             },
             AdminRoute(
                 .delete, "users/{user}/tokens/{token}", needs: .user, "user.token.revoke",
-                "Withdraws a token of a user.", status: .noContent
+                "Withdraws a token of a user, and the pull tokens made with it.", status: .noContent
             ) { request in try await revoke(request, of: .user(user(request).id)) },
         ]
     }
@@ -99,7 +101,8 @@ struct TokenRoutes {
             },
             AdminRoute(
                 .delete, "organizations/{organization}/tokens/{token}", needs: .owner, "token.revoke",
-                "Withdraws a token of the organization or of anything in it.", status: .noContent
+                "Withdraws a token of the organization or of anything in it, and the pull tokens made with it.",
+                status: .noContent
             ) { request in try await revoke(request, of: .organization(request.organization.id)) },
             AdminRoute(
                 .post, "organizations/{organization}/projects/{project}/tokens", needs: .owner,
@@ -169,7 +172,7 @@ struct TokenRoutes {
         let name = try request.name("name", of: request.text("name") ?? "pull")
         return try await create(
             request, .pull, of: owner, name: name, isNameUnique: false,
-            expiresAt: Date(timeIntervalSinceNow: Double(seconds)))
+            expiresAt: Date(timeIntervalSinceNow: Double(seconds)), maker: TokenMaker(request.identity))
     }
 
     // MARK: Doing it
@@ -195,19 +198,27 @@ struct TokenRoutes {
     }
 
     /// - Parameter isNameUnique: Then a call that is repeated, because its answer was lost, makes no second token.
-    /// - Throws: 409 if the owner has a token of the name that counts.
+    /// - Throws: 409 if the owner has a token of the name that counts; 404 if the owner has just gone.
     private func create(
         _ request: AdminRequest, _ kind: TokenKind, of owner: TokenOwner, name: String, isNameUnique: Bool,
-        expiresAt: Date?
+        expiresAt: Date?, maker: TokenMaker? = nil
     ) async throws -> AdminAnswer {
         let text = TokenText.generate(kind)
-        let token = NewToken(kind: kind, owner: owner, name: name, secretSHA256: text.sha256, expiresAt: expiresAt)
-        let made = try await changes.make(request) { session throws(DatabaseError) in
-            if isNameUnique, try session.hasLiveToken(kind, named: name, of: owner) {
-                return AdminChanges.Outcome<TokenRecord?>.unchanged(nil)
+        let token = NewToken(
+            kind: kind, owner: owner, name: name, secretSHA256: text.sha256, expiresAt: expiresAt, maker: maker)
+        let made: TokenRecord?
+        do throws(DatabaseError) {
+            made = try await changes.make(request) { session throws(DatabaseError) in
+                if isNameUnique, try session.hasLiveToken(kind, named: name, of: owner) {
+                    return AdminChanges.Outcome<TokenRecord?>.unchanged(nil)
+                }
+                let made = try session.createToken(token)
+                return .changed(made, target: "token \(made.id)", detail: "\(kind.rawValue) token \(name)")
             }
-            let made = try session.createToken(token)
-            return .changed(made, target: "token \(made.id)", detail: "\(kind.rawValue) token \(name)")
+        } catch {
+            // What it is a token of, or who makes it, has gone since the gate looked.
+            if case .foreignKeyViolation = error.kind { throw Problem.notFound }
+            throw error
         }
         guard let made else {
             throw Problem(.conflict, "there is a token of this name; revoke it, or take another name")
@@ -225,5 +236,13 @@ struct TokenRoutes {
         }
         guard revoked != nil else { throw Problem.notFound }
         return .nothing
+    }
+}
+
+extension TokenMaker {
+    /// The pull tokens of a user who is in the organization by a membership end with that.
+    fileprivate init(_ identity: Identity) {
+        let memberID: Int64? = if case .user(let id, _, false, _) = identity.holder { id } else { nil }
+        self.init(tokenID: identity.tokenID, memberID: memberID)
     }
 }

@@ -72,7 +72,8 @@ struct UserRoutes {
             },
             AdminRoute(
                 .delete, "users/{user}", needs: .administrator, "user.delete",
-                "Deletes a user with its tokens and memberships; 409 for the last administrator.", status: .noContent
+                "Deletes a user with its tokens, all pull tokens made with them, and memberships; 409 for the last administrator.",
+                status: .noContent
             ) { request in
                 guard let user = try await changes.database.user(name: request.parameter("user")) else {
                     throw Problem.notFound

@@ -40,6 +40,7 @@ extension Session {
             .int8(id), .int8(user), .text(role.rawValue))
     }
 
+    /// Pull tokens that the user made as a member go, too.
     /// - Returns: Whether the user was in the organization.
     package func endMembership(user: Int64, inOrganization id: Int64) throws(DatabaseError) -> Bool {
         try query(

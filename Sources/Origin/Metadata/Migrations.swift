@@ -20,6 +20,7 @@ package struct Migration: Sendable {
         embedded(1, "initial", PackageResources._001_initial_sql),
         embedded(2, "referrer annotations", PackageResources._002_referrer_annotations_sql),
         embedded(3, "accounts", PackageResources._003_accounts_sql),
+        embedded(4, "made tokens", PackageResources._004_made_tokens_sql),
     ]
 
     private static func embedded(_ version: Int64, _ name: String, _ script: [UInt8]) -> Migration {

@@ -37,6 +37,8 @@ package struct TokenRecord: Sendable, Hashable, Identifiable {
     package let revokedAt: Date?
     /// Some time after the last use that is known of; `nil`: none.
     package let lastUsedAt: Date?
+    /// The token that a pull token was made with. Once that is revoked, so is this.
+    package let madeWith: Int64?
 
     package init(
         id: Int64,
@@ -46,7 +48,8 @@ package struct TokenRecord: Sendable, Hashable, Identifiable {
         createdAt: Date = Date(timeIntervalSince1970: 0),
         expiresAt: Date? = nil,
         revokedAt: Date? = nil,
-        lastUsedAt: Date? = nil
+        lastUsedAt: Date? = nil,
+        madeWith: Int64? = nil
     ) {
         self.id = id
         self.kind = kind
@@ -56,10 +59,12 @@ package struct TokenRecord: Sendable, Hashable, Identifiable {
         self.expiresAt = expiresAt
         self.revokedAt = revokedAt
         self.lastUsedAt = lastUsedAt
+        self.madeWith = madeWith
     }
 
-    /// Columns of `token_details`: id, kind, name, created_at, expires_at, revoked_at, last_used_at; organization_id; user: id, name,
-    /// is_administrator, roles; project: id, public_id; repository: id, name; reference.
+    /// Columns of `token_details`: id, kind, name, created_at, expires_at, revoked_at, last_used_at; organization_id;
+    /// user: id, name, is_administrator, roles; project: id, public_id; repository: id, name; reference; secret_sha256;
+    /// made_with.
     init(_ row: Row) throws(DatabaseError) {
         id = try row[0]
         kind = try row[1]
@@ -68,6 +73,7 @@ package struct TokenRecord: Sendable, Hashable, Identifiable {
         expiresAt = try row[optional: 4]
         revokedAt = try row[optional: 5]
         lastUsedAt = try row[optional: 6]
+        madeWith = try row[optional: 18]
         if let userID: Int64 = try row[optional: 8] {
             holder = .user(
                 id: userID, name: try row[9], isAdministrator: try row[10], roles: try Self.roles(row[optional: 11]))

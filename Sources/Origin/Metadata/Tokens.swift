@@ -10,13 +10,31 @@ package struct NewToken: Sendable {
     /// 32 bytes.
     package let secretSHA256: [UInt8]
     package let expiresAt: Date?
+    /// Of a pull token that somebody made with another token.
+    package let maker: TokenMaker?
 
-    package init(kind: TokenKind, owner: TokenOwner, name: String, secretSHA256: [UInt8], expiresAt: Date?) {
+    package init(
+        kind: TokenKind, owner: TokenOwner, name: String, secretSHA256: [UInt8], expiresAt: Date?,
+        maker: TokenMaker? = nil
+    ) {
         self.kind = kind
         self.owner = owner
         self.name = name
         self.secretSHA256 = secretSHA256
         self.expiresAt = expiresAt
+        self.maker = maker
+    }
+}
+
+/// What a pull token was made with. It ends when the token is revoked or deleted, or the membership ends.
+package struct TokenMaker: Sendable, Hashable {
+    package let tokenID: Int64
+    /// The user who made it as a member of the organization; `nil`: it was made for another reason.
+    package let memberID: Int64?
+
+    package init(tokenID: Int64, memberID: Int64?) {
+        self.tokenID = tokenID
+        self.memberID = memberID
     }
 }
 
@@ -75,7 +93,8 @@ extension Database {
     }
 
     /// Creates the token, or returns the one that has the secret, as it is: a revoked one stays revoked.
-    /// - Throws: `.foreignKeyViolation` if its owner is not there; `.other` (23514) if the kind is not one of the owner.
+    /// - Throws: `.foreignKeyViolation` if its owner or maker is not there, or the maker is revoked; `.other` (23514) if the
+    ///   kind is not one of the owner.
     package func createToken(_ token: NewToken) async throws(DatabaseError) -> TokenRecord {
         try await run { session throws(DatabaseError) in try session.createToken(token) }
     }
@@ -107,8 +126,12 @@ extension Session {
     /// As `Database.createToken`.
     package func createToken(_ token: NewToken) throws(DatabaseError) -> TokenRecord {
         try insertToken(token)
-        guard let token = try self.token(secretSHA256: token.secretSHA256) else { throw .vanished("token") }
-        return token
+        guard let made = try self.token(secretSHA256: token.secretSHA256) else { throw .vanished("token") }
+        if token.maker != nil && made.revokedAt != nil {
+            throw DatabaseError(
+                .foreignKeyViolation(constraint: "tokens_made_with_fkey"), message: "the token's maker is revoked")
+        }
+        return made
     }
 
     func insertToken(_ token: NewToken) throws(DatabaseError) {
@@ -116,12 +139,13 @@ extension Session {
         try query(
             """
             INSERT INTO tokens (
-                kind, organization_id, user_id, project_id, repository_id, reference, name, secret_sha256, expires_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (secret_sha256) DO NOTHING
+                kind, organization_id, user_id, project_id, repository_id, reference, name, secret_sha256, expires_at,
+                made_with, member_id)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (secret_sha256) DO NOTHING
             """,
             .text(token.kind.rawValue), .int8(columns.organization), .int8(columns.user), .int8(columns.project),
             .int8(columns.repository), .text(token.owner.reference), .text(token.name), .bytea(token.secretSHA256),
-            .timestamptz(token.expiresAt))
+            .timestamptz(token.expiresAt), .int8(token.maker?.tokenID), .int8(token.maker?.memberID))
     }
 
     /// Whether the owner has a token of this kind and name that still counts. Who asks for the same waits until this
@@ -145,7 +169,8 @@ extension Session {
         return try row[0]
     }
 
-    /// Withdraws a token of this user or organization; one that is withdrawn stays as it is. Other origins are told.
+    /// Withdraws a token of this user or organization, and with it the pull tokens that were made with it; one that is
+    /// withdrawn stays as it is. Other origins are told.
     /// - Returns: It; `nil` if the owner has none with this id.
     package func revokeToken(id: Int64, of owner: TokenOwner) throws(DatabaseError) -> TokenRecord? {
         let columns = owner.columns

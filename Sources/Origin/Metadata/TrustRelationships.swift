@@ -128,7 +128,7 @@ extension Session {
         return try row[0]
     }
 
-    /// Ends the trust, and the tokens that were given out for it.
+    /// Ends the trust, and with it the tokens that were given out for it and the pull tokens made with those.
     /// - Returns: Its name; `nil` if the project has none with this id.
     package func deleteTrustRelationship(id: Int64, ofProject projectID: Int64) throws(DatabaseError) -> String? {
         let rows = try query(
