@@ -48,35 +48,14 @@ extension Integration {
 
         @Test("a given database is used, and lives on when the system is stopped")
         func givenDatabase() async throws {
-            let scratch = try ScratchDirectory("database")
-            let server = try Command(
-                ["\(RunningStack.programs)/depot-origin", "database", "--dir", scratch.path("cluster")],
-                limit: .seconds(170)
-            ).start()
-            do {
-                var url: String?
-                try await waitUntil("the database announces its URL", within: .seconds(60)) {
-                    url = try announcedURL(server)
-                    return url != nil
-                }
-                let given = try #require(url)
+            try await withOwnDatabase { server, given in
                 try await withOwnStack(edges: 1, ["--database-url", given]) { stack in
                     #expect(stack.description.databaseUrl == given)
                     #expect(postmaster(of: stack) == nil, "there is no private one")
                     _ = try await expectServing(stack, "given")
                 }
                 #expect(server.isRunning)
-            } catch {
-                _ = try? await server.stop()
-                throw error
             }
-            let ended = try await server.stop()
-            #expect(ended.status == 0, "\(ended.summary)")
-        }
-
-        private func announcedURL(_ server: RunningCommand) throws -> String? {
-            struct Announcement: Decodable { let database_url: String }
-            return try? JSONDecoder().decode(Announcement.self, from: server.outputSoFar()).database_url
         }
 
         @Test("two origins share database and blobs: each serves what the other took, and either may die")

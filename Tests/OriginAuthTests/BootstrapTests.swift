@@ -46,6 +46,9 @@ struct BootstrapTests {
         try await bootstrap.run()
         #expect(told.texts.count == 1)
         #expect(told.texts.first?.contains("dpo_") == true)
+        let events = try await database.auditEvents(organizationID: nil, after: 0, limit: 10).elements.map(\.event)
+        #expect(events.map(\.action) == ["deployment.bootstrap"], "the audit log begins with it")
+        #expect(events.first?.detail == "told on a terminal")
         await database.close()
     }
 
@@ -64,8 +67,9 @@ struct BootstrapTests {
 
         let fixture = try await AuthFixture()
         let token = try #require(String(validating: left.dropLast(), as: UTF8.self))
-        func redeem(_ text: String) async throws -> BootstrapCredentials {
-            try await fixture.service.redeem(bootstrapToken: text, in: database, of: AuthFixture.caller([]))
+        func redeem(_ text: String, grace: Duration = .seconds(60)) async throws -> BootstrapCredentials {
+            try await Self.bootstrap(database, path: nil, tokenPath: path, grace: grace).redeem(
+                text, of: AuthFixture.caller([]), judgedBy: fixture.service)
         }
         for wrong in ["", "dpb_", String(token.dropLast()), token + "A", String(token.dropLast()) + "!"] {
             await #expect(throws: CredentialFault.invalid) { try await redeem(wrong) }
@@ -74,9 +78,41 @@ struct BootstrapTests {
         let administrator = try #require(
             try await database.token(secretSHA256: credentials.administratorToken.sha256))
         #expect(Identity(administrator).isAdministrator)
-        await #expect(throws: CredentialFault.invalid) { try await redeem(token) }
+        // The answer was lost: the same token yields the same, for a while, and the origin may start meanwhile.
         try await Self.bootstrap(database, path: nil, tokenPath: path).run()
+        #expect(try Directory.exists(path))
+        let again = try await redeem(token)
+        #expect(again.administratorToken.secret == credentials.administratorToken.secret)
+        #expect(again.token.secret == credentials.token.secret)
+        #expect(again.token.secret != again.administratorToken.secret)
+        #expect(try await database.token(secretSHA256: again.token.sha256)?.kind == .organization)
+        await #expect(throws: CredentialFault.invalid) { try await redeem(token, grace: .zero) }
+        let events = try await database.auditEvents(organizationID: nil, after: 0, limit: 10).elements.map(\.event)
+        #expect(events.map(\.action) == ["deployment.bootstrap"])
+        #expect(events.first?.actor == "one-time token" && events.first?.address == "192.0.2.1")
+
+        // Later it is worth nothing, and the next start removes it.
+        try await Self.bootstrap(database, path: nil, tokenPath: path, grace: .zero).run()
         #expect(try !Directory.exists(path))
+        await database.close()
+    }
+
+    @Test("a one-time token that comes after another first start is worth nothing, also when it comes again")
+    func tooLate() async throws {
+        let lease = try await PostgresLease()
+        let folder = try TemporaryDirectory()
+        let database = try await lease.database()
+        let (path, fixture) = (folder.path + "/bootstrap-token", try await AuthFixture())
+        try await Self.bootstrap(database, path: nil, tokenPath: path).run()
+        let left = try #require(try AtomicFile.read(path, bytesMax: 256))
+        let token = try #require(String(validating: left.dropLast(), as: UTF8.self))
+        try await Self.bootstrap(database, path: folder.path + "/bootstrap.json").run()
+        for _ in 0..<2 {
+            await #expect(throws: CredentialFault.invalid) {
+                try await Self.bootstrap(database, path: nil, tokenPath: path).redeem(
+                    token, of: AuthFixture.caller([]), judgedBy: fixture.service)
+            }
+        }
         await database.close()
     }
 
@@ -104,7 +140,10 @@ struct BootstrapTests {
         let database = try await lease.database()
         let path = folder.path + "/bootstrap.json"
         let credentials = BootstrapCredentials.generate()
-        #expect(try await database.bootstrap(credentials.seed))
+        let event = AuditEvent(
+            organization: nil, actor: "test", action: "deployment.bootstrap", target: "", outcome: .done, address: "",
+            requestID: "")
+        #expect(try await database.bootstrap(credentials.seed, event))
         try AtomicFile.write(BootstrapCredentials.generate().json, to: path + ".staged", permissions: 0o600)
         try await Self.bootstrap(database, path: path).run()
         #expect(try Self.credentials(path) == nil)
@@ -118,10 +157,10 @@ struct BootstrapTests {
     /// - Parameter tokenPath: A path where nothing can be written, unless a test says otherwise.
     static func bootstrap(
         _ database: Database, path: String?, tokenPath: String = "/proc/depot/bootstrap-token",
-        tellTerminal: (@Sendable (String) -> Void)? = nil
+        grace: Duration = .seconds(60), tellTerminal: (@Sendable (String) -> Void)? = nil
     ) -> Bootstrap {
         Bootstrap(
-            database: database, path: path, tokenPath: tokenPath, tellTerminal: tellTerminal,
+            database: database, path: path, tokenPath: tokenPath, grace: grace, tellTerminal: tellTerminal,
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 

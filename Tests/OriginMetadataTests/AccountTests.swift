@@ -83,13 +83,18 @@ struct AccountTests {
                         organization: slug, organizationLabel: label,
                         organizationTokenSHA256: [UInt8](repeating: origin, count: 32), userName: "admin",
                         userTokenSHA256: [UInt8](repeating: 100 + origin, count: 32))
-                    return try await database.bootstrap(seed) ? origin : nil
+                    let event = AuditEvent(
+                        organization: nil, actor: "origin \(origin)", action: "deployment.bootstrap", target: "",
+                        outcome: .done, address: "", requestID: "")
+                    return try await database.bootstrap(seed, event) ? origin : nil
                 }
             }
             return try await group.reduce(into: []) { $0.append($1) }.compactMap { $0 }
         }
         #expect(done.count == 1)
         let winner = try #require(done.first)
+        let events = try await database.auditEvents(organizationID: nil, after: 0, limit: 10).elements
+        #expect(events.map(\.event.actor) == ["origin \(winner)"])
         #expect(try await database.isBootstrapped())
         let administrator = try await database.token(secretSHA256: [UInt8](repeating: 100 + winner, count: 32))
         guard case .user(_, "admin", true, let roles)? = administrator?.holder else {

@@ -21,13 +21,13 @@ package struct AdminAPI: RouteGroup {
     let routes: [AdminRoute]
 
     package init(
-        changes: AdminChanges, audit: AuditLog, privateHosts: Set<String>, keys: KeyKeeper,
+        changes: AdminChanges, audit: AuditLog, privateHosts: Set<String>, keys: KeyKeeper, bootstrap: Bootstrap,
         enrollment: EdgeEnrollment, fleet: Fleet
     ) {
         auth = changes.auth
         self.audit = audit
         let parts: [[AdminRoute]] = [
-            DeploymentRoutes(changes: changes, keys: keys).routes,
+            DeploymentRoutes(changes: changes, keys: keys, bootstrap: bootstrap, audit: audit).routes,
             IdentityRoutes(auth: changes.auth).routes,
             OrganizationRoutes(changes: changes).routes,
             UserRoutes(changes: changes).routes,

@@ -9,6 +9,8 @@ import OriginMetadata
 struct DeploymentRoutes {
     let changes: AdminChanges
     let keys: KeyKeeper
+    let bootstrap: Bootstrap
+    let audit: AuditLog
 
     private static let first = Schema(
         "FirstCredentials",
@@ -27,10 +29,13 @@ struct DeploymentRoutes {
             ) { request in
                 let credentials: BootstrapCredentials
                 do throws(CredentialFault) {
-                    credentials = try await changes.auth.redeem(
-                        bootstrapToken: request.text("bootstrap_token") ?? "", in: changes.database,
-                        of: request.caller)
+                    credentials = try await bootstrap.redeem(
+                        request.text("bootstrap_token") ?? "", of: request.caller, judgedBy: changes.auth)
                 } catch {
+                    // Nobody was denied anything while the database is away.
+                    if error != .storeUnavailable {
+                        audit.record(request.event(.denied, target: "one-time token", detail: error.message))
+                    }
                     throw Problem(error.refusal(challenge: "Bearer realm=\"depot-origin admin API\""))
                 }
                 return .document([

@@ -9,8 +9,9 @@ package import OriginMetadata
 /// The first start of a deployment: an organization, an administrator and a token for each, told exactly once.
 ///
 /// The credentials go to a file (0600) or to a terminal, never to a log. With neither, a one-time token is left in a file
-/// of the data directory, and whoever redeems it is told them. A file is staged beside its place before the database commits, so that
-/// a crash in between loses nothing; the next start finds it and finishes.
+/// of the data directory, and whoever redeems it is told them, for some minutes again: they follow from it, so that an
+/// answer that is lost costs nothing. A file is staged beside its place before the database
+/// commits, so that a crash in between loses nothing; the next start finds it and finishes.
 package struct Bootstrap: Sendable {
     package enum Failure: Error, Sendable, CustomStringConvertible {
         case database(DatabaseError)
@@ -28,19 +29,22 @@ package struct Bootstrap: Sendable {
     private let path: String?
     private let tokenPath: String
     private let tellTerminal: (@Sendable (String) -> Void)?
+    private let grace: Duration
     private let logger: Logger
 
     /// - Parameters:
     ///   - path: The bootstrap file, if one is configured.
     ///   - tokenPath: Where a one-time token is left otherwise.
+    ///   - grace: How long a redeemed one-time token yields the same credentials again.
     ///   - tellTerminal: Prints on the terminal; `nil` if standard output is none.
     package init(
-        database: Database, path: String?, tokenPath: String, tellTerminal: (@Sendable (String) -> Void)?,
-        logger: Logger
+        database: Database, path: String?, tokenPath: String, grace: Duration = .seconds(600),
+        tellTerminal: (@Sendable (String) -> Void)?, logger: Logger
     ) {
         self.database = database
         self.path = path
         self.tokenPath = tokenPath
+        self.grace = grace
         self.tellTerminal = tellTerminal
         self.logger = logger
     }
@@ -50,14 +54,14 @@ package struct Bootstrap: Sendable {
         if try await isDone() {
             if let path { try await finishInterrupted(path) }
             // It was redeemed, here or at another origin.
-            try remove(tokenPath)
+            if try await !mayBeRedeemedAgain() { try remove(tokenPath) }
             return
         }
         guard path != nil || tellTerminal != nil else { return try await leaveToken() }
         let credentials = BootstrapCredentials.generate()
         if let path { try write(credentials, to: Self.staged(path)) }
         // Origins that start together: one commits, and only that one tells.
-        let isOurs = try await commit(credentials)
+        let isOurs = try await commit(credentials, detail: path == nil ? "told on a terminal" : "written to a file")
         if let path {
             if isOurs { try write(credentials, to: path) }
             try remove(Self.staged(path))
@@ -82,13 +86,51 @@ package struct Bootstrap: Sendable {
             metadata: ["file": "\(tokenPath)"])
     }
 
+    private func mayBeRedeemedAgain() async throws(Failure) -> Bool {
+        do throws(DatabaseError) { return try await database.isBootstrapRedeemed(within: grace) } catch {
+            throw .database(error)
+        }
+    }
+
     private func isDone() async throws(Failure) -> Bool {
         do throws(DatabaseError) { return try await database.isBootstrapped() } catch { throw .database(error) }
     }
 
-    private func commit(_ credentials: BootstrapCredentials) async throws(Failure) -> Bool {
-        do throws(DatabaseError) { return try await database.bootstrap(credentials.seed) } catch {
+    private func commit(_ credentials: BootstrapCredentials, detail: String) async throws(Failure) -> Bool {
+        let event = Self.event(credentials, by: "depot-origin", detail: detail)
+        do throws(DatabaseError) { return try await database.bootstrap(credentials.seed, event) } catch {
             throw .database(error)
+        }
+    }
+
+    private static func event(
+        _ credentials: BootstrapCredentials, by actor: String, detail: String, of caller: Caller? = nil
+    ) -> AuditEvent {
+        let seed = credentials.seed
+        return AuditEvent(
+            organization: nil, actor: actor, action: "deployment.bootstrap",
+            target: "organization \(seed.organization.text), user \(seed.userName)", outcome: .done, detail: detail,
+            address: caller?.address ?? "", requestID: caller?.requestID ?? "")
+    }
+
+    /// Makes the first organization, administrator and tokens for who has an open one-time token, once.
+    ///
+    /// - Throws: `.invalid` for every text but an open one-time token, also when it was redeemed longer than `grace` ago.
+    package func redeem(
+        _ text: String, of caller: Caller, judgedBy auth: AuthService
+    ) async throws(CredentialFault) -> BootstrapCredentials {
+        try await auth.judged(caller) { () async throws(CredentialFault) in
+            guard let token = BootstrapToken(text) else { throw .invalid }
+            let credentials = BootstrapCredentials(following: token)
+            let event = Self.event(credentials, by: "one-time token", detail: "redeemed", of: caller)
+            let isRedeemed: Bool
+            do throws(DatabaseError) {
+                isRedeemed = try await database.redeemBootstrap(
+                    tokenSHA256: token.sha256, credentials.seed, event, grace: grace)
+            } catch { throw .storeUnavailable }
+            guard isRedeemed else { throw .invalid }
+            auth.invalidate()
+            return credentials
         }
     }
 

@@ -14,9 +14,20 @@ package struct BootstrapCredentials: Sendable {
     package let administratorToken: TokenText
 
     package static func generate() -> BootstrapCredentials {
+        BootstrapCredentials(
+            organization: firstOrganization, token: .generate(.organization), administratorToken: .generate(.user))
+    }
+
+    /// Those that a one-time token stands for.
+    init(following token: BootstrapToken) {
+        self.init(
+            organization: Self.firstOrganization, token: .derived(.organization, from: token.secretBytes),
+            administratorToken: .derived(.user, from: token.secretBytes))
+    }
+
+    private static var firstOrganization: OrganizationSlug {
         guard let organization = OrganizationSlug("demo") else { preconditionFailure("\"demo\" is a DNS label") }
-        return BootstrapCredentials(
-            organization: organization, token: .generate(.organization), administratorToken: .generate(.user))
+        return organization
     }
 
     private init(organization: OrganizationSlug, token: TokenText, administratorToken: TokenText) {

@@ -3,7 +3,6 @@
 import Grammar
 import Hashing
 import OCI
-package import OriginMetadata
 
 /// What the first start of a deployment without a terminal leaves behind, in a file that only the origin's user reads:
 /// whoever has it may ask once for the first credentials.
@@ -36,26 +35,8 @@ package struct BootstrapToken: Sendable, Equatable {
 
     var file: [UInt8] { Array((secret + "\n").utf8) }
 
-    var sha256: [UInt8] { SHA256.hash(Array(secret.utf8)).bytes }
-}
+    /// 32 random bytes.
+    var secretBytes: [UInt8] { Base64URL.decode(String(secret.dropFirst(Self.prefix.utf8.count))) ?? [] }
 
-extension AuthService {
-    /// Makes the first organization, administrator and tokens, once.
-    ///
-    /// - Throws: `.invalid` for every text but an open one-time token, also when it was redeemed before.
-    package func redeem(
-        bootstrapToken text: String, in database: Database, of caller: Caller
-    ) async throws(CredentialFault) -> BootstrapCredentials {
-        try await judged(caller) { () async throws(CredentialFault) in
-            guard let token = BootstrapToken(text) else { throw .invalid }
-            let credentials = BootstrapCredentials.generate()
-            let isRedeemed: Bool
-            do throws(DatabaseError) {
-                isRedeemed = try await database.redeemBootstrap(tokenSHA256: token.sha256, credentials.seed)
-            } catch { throw .storeUnavailable }
-            guard isRedeemed else { throw .invalid }
-            invalidate()
-            return credentials
-        }
-    }
+    var sha256: [UInt8] { SHA256.hash(Array(secret.utf8)).bytes }
 }

@@ -19,8 +19,19 @@ package struct TokenText: Sendable {
     private static let checksumCharacters = 6
 
     package static func generate(_ kind: TokenKind) -> TokenText {
-        let body = prefix(of: kind) + Base64URL.encode(SecureRandom.bytes(randomBytes))
-        return TokenText(kind: kind, secret: body + checksum(of: body))
+        TokenText(kind, SecureRandom.bytes(randomBytes))
+    }
+
+    /// - Parameter bytes: As many as `randomBytes` says, that nobody can guess.
+    private init(_ kind: TokenKind, _ bytes: [UInt8]) {
+        let body = Self.prefix(of: kind) + Base64URL.encode(bytes)
+        self.init(kind: kind, secret: body + Self.checksum(of: body))
+    }
+
+    /// The token of a kind that follows from another secret (HKDF, RFC 5869), the same each time.
+    static func derived(_ kind: TokenKind, from master: [UInt8]) -> TokenText {
+        let bytes = MAC.hkdfSHA256(master: master, info: "depot-token|" + kind.rawValue, byteCount: randomBytes)
+        return TokenText(kind, bytes)
     }
 
     /// Reads a presented secret; `nil` if no token has such a text.

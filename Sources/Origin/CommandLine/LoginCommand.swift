@@ -11,7 +11,9 @@ struct LoginCommand: AsyncParsableCommand {
         note: """
             The token is read from --token-file, or typed at the terminal. It goes into \
             $XDG_CONFIG_HOME/depot-registry/config.json (~/.config), which only its owner can read. --org and \
-            --project are stored as well, as what commands take when nothing else is said.
+            --project are stored as well, as what commands take when nothing else is said. With \
+            --bootstrap-token-file, the token of the first organization is printed as well; the same call tells \
+            the same again for ten minutes.
             """,
         example: """
             depot-origin login --admin-url https://admin.registry.example
@@ -32,22 +34,22 @@ struct LoginCommand: AsyncParsableCommand {
         let url = try settings.adminURL(flag: admin.adminURL)
         // What cannot be read is not overwritten, and better said before a token is typed.
         let former = try settings.stored()
+        let first = try await first(at: url, checking: former, path)
+        let token: String = if let first { first.administratorToken } else { try self.token(for: url) }
         let session = AdminSession(
-            settings: settings, connection: try AdminConnection(url: url, token: try await token(for: url)),
-            isJSON: admin.json)
+            settings: settings, connection: try AdminConnection(url: url, token: token), isJSON: admin.json)
         let identity = try await session.identity()
 
         var stored = former.adminURL == url ? former : StoredSettings()
         stored.adminURL = url
-        stored.token = session.connection.token
+        stored.token = token
         stored.organization = org ?? stored.organization
         stored.project = project ?? stored.project
         try stored.write(path)
-        try session.print(identity: identity)
+        try session.print(identity: identity.adding(first?.shown ?? [:]))
     }
 
-    private func token(for url: String) async throws(CommandFailure) -> String {
-        if let file = bootstrapTokenFile { return try await redeem(TokenFile.read(file), at: url) }
+    private func token(for url: String) throws(CommandFailure) -> String {
         if let file = admin.tokenFile { return try TokenFile.read(file) }
         guard StandardStreams.isInputTerminal else {
             throw .usage("no token: give --token-file FILE, or --token-file - for standard input")
@@ -59,15 +61,30 @@ struct LoginCommand: AsyncParsableCommand {
 }
 
 extension LoginCommand {
-    /// - Returns: The administrator's token. The organization's, which is told this once as well, goes to standard error.
-    private func redeem(_ bootstrapToken: String, at url: String) async throws(CommandFailure) -> String {
+    private struct FirstCredentials {
+        let organization: String
+        let token: String
+        let administratorToken: String
+
+        /// What is told beside the identity.
+        var shown: JSONValue { ["organization": .string(organization), "organization_token": .string(token)] }
+    }
+
+    /// Trades the one-time token, if one is given. What fails after that may be tried again for ten minutes: the same token
+    /// then yields the same credentials.
+    private func first(
+        at url: String, checking former: StoredSettings, _ path: String
+    ) async throws(CommandFailure) -> FirstCredentials? {
+        guard let file = bootstrapTokenFile else { return nil }
+        let bootstrapToken = try TokenFile.read(file)
+        // A place that cannot be written is better known before.
+        try former.write(path)
         let answer = try await AdminConnection(url: url, token: bootstrapToken).send(
             .post, AdminTarget.root.appending("bootstrap"), ["bootstrap_token": .string(bootstrapToken)])
-        guard let token = answer["admin_token"]?.stringValue, let organization = answer["organization"]?.stringValue,
-            let organizationToken = answer["token"]?.stringValue
+        guard let administratorToken = answer["admin_token"]?.stringValue, let token = answer["token"]?.stringValue,
+            let organization = answer["organization"]?.stringValue
         else { throw .failed("\(url) does not answer with the first credentials") }
-        StandardStreams.tell("token of organization \(organization), shown this once: \(organizationToken)")
-        return token
+        return FirstCredentials(organization: organization, token: token, administratorToken: administratorToken)
     }
 }
 
@@ -109,7 +126,10 @@ extension AdminSession {
             let shown: JSONValue = ["url": .string(connection.url)]
             return try print(
                 shown.adding(identity),
-                ["url", "user", "kind", "token_name", "is_administrator", "project", "repository", "reference"])
+                [
+                    "url", "user", "kind", "token_name", "is_administrator", "project", "repository", "reference",
+                    "organization", "organization_token",
+                ])
         }
         try print(identity, [])
     }

@@ -41,7 +41,8 @@ struct TrustCommand: AsyncParsableCommand {
                 Claims name the organization and the project of the CI system by ids, which cannot be taken over like \
                 names: for github repository_owner_id and repository_id, for gitlab namespace_id and project_id, for \
                 buildkite organization_id and pipeline_id, for circleci oidc.circleci.com/project-id. A * at the \
-                end of a value stands for any that begin so.
+                end of a value stands for any that begin so. gh api repos/OWNER/REPO --jq '.owner.id, .id' prints \
+                those of github; glab api projects/GROUP%2FPROJECT has those of gitlab.
                 """,
             example: """
                 depot-origin trust add --project x7k2p9q4m1 --name main --provider github \\

@@ -43,11 +43,13 @@ struct OriginParts: Sendable {
         let secrets: Secrets
         let originID: String
         let store: FileBlobStore
+        let bootstrap: Bootstrap
         do {
             originID = try OriginIdentity.load(given: settings.originID, dataDirectory: settings.dataDirectory)
             secrets = try await Secrets(keyFile: settings.keyFile, database: database)
             store = try Self.blobStore(settings)
-            try await Self.bootstrap(settings, database: database, logger: logger)
+            bootstrap = Self.bootstrap(settings, database: database, logger: logger)
+            try await bootstrap.run()
         } catch let failure as StartFailure {
             throw failure
         } catch {
@@ -111,7 +113,8 @@ struct OriginParts: Sendable {
             StatusPages(readiness: readiness, metrics: metrics),
             AdminAPI(
                 changes: AdminChanges(database: database, auth: auth) { index.invalidate() }, audit: audit,
-                privateHosts: settings.privateIssuers, keys: keys, enrollment: enrollment, fleet: fleet),
+                privateHosts: settings.privateIssuers, keys: keys, bootstrap: bootstrap, enrollment: enrollment,
+                fleet: fleet),
         ]
         follower = ChangeFollower(
             database: database,
@@ -169,13 +172,12 @@ struct OriginParts: Sendable {
             directory: settings.blobDirectory, reserveBytes: settings.reserveBytes(totalBytes: totalBytes))
     }
 
-    private static func bootstrap(_ settings: OriginSettings, database: Database, logger: Logger) async throws {
+    private static func bootstrap(_ settings: OriginSettings, database: Database, logger: Logger) -> Bootstrap {
         var tellTerminal: (@Sendable (String) -> Void)?
         if StandardOutput.isTerminal { tellTerminal = { StandardOutput.write($0) } }
-        try await Bootstrap(
+        return Bootstrap(
             database: database, path: settings.bootstrapFile,
-            tokenPath: settings.dataDirectory + "/bootstrap-token", tellTerminal: tellTerminal, logger: logger
-        ).run()
+            tokenPath: settings.dataDirectory + "/bootstrap-token", tellTerminal: tellTerminal, logger: logger)
     }
 
     /// Runs `body` beside `others` and everything that goes on without a request, and ends that when `body` ends.

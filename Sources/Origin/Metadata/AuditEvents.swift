@@ -8,7 +8,7 @@ package struct AuditEvent: Sendable, Hashable {
 
     /// Slug of the organization it happened in; `nil`: the deployment.
     package var organization: String?
-    /// `user NAME`, `organization token 12 (NAME)`, or `anonymous`.
+    /// `user NAME`, `organization token 12 (NAME)`, `anonymous`; of a first start `depot-origin` or `one-time token`.
     package var actor: String
     /// `token.create`, `manifest.delete`, …
     package var action: String

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import FoundationEssentials
 package import OCI
 
 /// What a new deployment begins with: one organization, one administrator, and a token for each.
@@ -35,9 +36,10 @@ extension Database {
     }
 
     /// Makes the first organization, administrator and tokens, once: of origins that start together, one does it.
+    /// - Parameter event: For the audit log.
     /// - Returns: `false` if it was done before; then nothing changed and the seed's tokens are worthless.
-    package func bootstrap(_ seed: BootstrapSeed) async throws(DatabaseError) -> Bool {
-        try await transaction { session throws(DatabaseError) in try Self.bootstrap(seed, session) }
+    package func bootstrap(_ seed: BootstrapSeed, _ event: AuditEvent) async throws(DatabaseError) -> Bool {
+        try await transaction { session throws(DatabaseError) in try Self.bootstrap(seed, event, session) }
     }
 
     /// Opens a one-time token for the first credentials. What is open already stays open.
@@ -49,21 +51,45 @@ extension Database {
         }
     }
 
-    /// As `bootstrap`, for whoever has an open one-time token, which is thereby closed, like all others.
-    /// - Returns: `false` if the token is not open, or the deployment has an administrator.
-    package func redeemBootstrap(
-        tokenSHA256: [UInt8], _ seed: BootstrapSeed
-    ) async throws(DatabaseError) -> Bool {
-        try await transaction { session throws(DatabaseError) in
-            let open = try session.query(
-                "SELECT FROM bootstrap_tokens WHERE secret_sha256 = $1 FOR UPDATE", .bytea(tokenSHA256))
-            guard !open.isEmpty else { return false }
-            try session.query("DELETE FROM bootstrap_tokens")
-            return try Self.bootstrap(seed, session)
+    /// Whether a one-time token was redeemed not longer than that ago.
+    package func isBootstrapRedeemed(within grace: Duration) async throws(DatabaseError) -> Bool {
+        try await run { session throws(DatabaseError) in
+            try !session.query(
+                "SELECT FROM bootstrap_tokens WHERE redeemed_at > now() - make_interval(secs => $1)", .seconds(grace)
+            ).isEmpty
         }
     }
 
-    private static func bootstrap(_ seed: BootstrapSeed, _ session: Session) throws(DatabaseError) -> Bool {
+    /// As `bootstrap`, for whoever has an open one-time token; all others are thereby closed.
+    /// - Parameters:
+    ///   - seed: The same at each call with this token.
+    ///   - grace: For so long after the first call, another one finds what that has made: its answer may be lost.
+    /// - Returns: `false` if the token is not open, or the deployment has an administrator otherwise.
+    package func redeemBootstrap(
+        tokenSHA256: [UInt8], _ seed: BootstrapSeed, _ event: AuditEvent, grace: Duration
+    ) async throws(DatabaseError) -> Bool {
+        try await transaction { session throws(DatabaseError) in
+            let open = try session.query(
+                """
+                SELECT redeemed_at IS NOT NULL FROM bootstrap_tokens
+                WHERE secret_sha256 = $1
+                    AND (redeemed_at IS NULL OR redeemed_at > now() - make_interval(secs => $2)) FOR UPDATE
+                """,
+                .bytea(tokenSHA256), .seconds(grace))
+            guard let row = open.first else { return false }
+            if try row[0] { return true }
+            let isMade = try Self.bootstrap(seed, event, session)
+            // One that came too late stands for nothing.
+            try session.query(
+                "DELETE FROM bootstrap_tokens WHERE secret_sha256 <> $1 OR NOT $2", .bytea(tokenSHA256), .bool(isMade))
+            try session.query("UPDATE bootstrap_tokens SET redeemed_at = now()")
+            return isMade
+        }
+    }
+
+    private static func bootstrap(
+        _ seed: BootstrapSeed, _ event: AuditEvent, _ session: Session
+    ) throws(DatabaseError) -> Bool {
         try session.query("SELECT pg_advisory_xact_lock($1)", .int8(Self.bootstrapLock))
         guard try !Self.isBootstrapped(session) else { return false }
         _ = try session.createOrganization(slug: seed.organization, label: seed.organizationLabel)
@@ -87,6 +113,7 @@ extension Database {
             NewToken(
                 kind: .user, owner: .user(userID), name: "bootstrap", secretSHA256: seed.userTokenSHA256,
                 expiresAt: nil))
+        try session.appendAudit(event, at: Date())
         return true
     }
 
