@@ -202,6 +202,39 @@ extension Integration.OneSystem {
             #expect([400, 401, 413, 431].contains(answer.status))
         }
 
+        @Test("a credential that does not count waits for 20 ms at least, whatever is wrong with it, at every endpoint")
+        func timing() async throws {
+            let failing = [
+                "unknown": MadeToken.unknown(), "cut short": String(system.description.token.dropLast()),
+                "of another kind": "hunter2", "revoked": try await revokedToken(),
+            ]
+            let form = [(name: "Content-Type", value: "application/x-www-form-urlencoded")]
+            for (name, secret) in failing {
+                let basic = Credential.basic("x-token:\(secret)").headers(of: system.description)
+                let body = Array("grant_type=password&username=x-token&password=\(secret)".utf8)
+                let requests: [(Endpoint, HTTPRequest)] = [
+                    (system.origin, HTTPRequest("GET", "/v2/", headers: basic)),
+                    (system.origin, HTTPRequest("GET", "/token?service=\(system.origin.authority)", headers: basic)),
+                    (system.origin, HTTPRequest("POST", "/token", headers: form, body: body)),
+                    (system.admin, HTTPRequest("GET", "/api/v1/identity", headers: basic)),
+                ]
+                for (endpoint, request) in requests {
+                    let began = ContinuousClock.now
+                    let answer = try await IntegrationTests.ask(endpoint, request)
+                    #expect(ContinuousClock.now - began >= .milliseconds(20), "\(name): \(request)")
+                    #expect(answer.status == 401, "\(name): \(request)")
+                }
+            }
+        }
+
+        private func revokedToken() async throws -> String {
+            let admin = AdminClient(system)
+            let tokens = "organizations/\(system.description.organization)/tokens"
+            let token = try await admin.token(tokens, ["name": .string(freshName("revoked"))])
+            try await admin.done("DELETE", "\(tokens)/\(token.id)")
+            return token.secret
+        }
+
         // MARK: Foreign organizations
 
         @Test("a foreign organization looks like one that does not exist, whatever is asked of it")

@@ -159,11 +159,13 @@ struct AuthFixture {
         _ action: Action,
         organization: OrganizationSlug? = nil,
         repository name: RepositoryName? = nil,
-        content: RequestedContent = .whole
+        content: RequestedContent = .whole,
+        from address: String = "192.0.2.1"
     ) async -> Outcome {
         do throws(AuthRefusal) {
             let admitted = try await service.admit(
-                Self.caller(authorization), target: Self.target, organization: organization ?? acme.slug,
+                Self.caller(authorization, address: address), target: Self.target,
+                organization: organization ?? acme.slug,
                 repository: name ?? repository, action: action, content: content)
             return .admitted(admitted.organization.id)
         } catch {

@@ -157,7 +157,7 @@ extension AuthService {
             return header
         }
         let now = clock.instant()
-        if let retryAfter = limits.withLock({ $0.asked(from: caller.address, at: now) }) {
+        if let retryAfter = limits.withLock({ $0.asked(from: caller.network, at: now) }) {
             throw CredentialFault.limited(retryAfter: retryAfter).refusal(challenge: nil)
         }
         throw AuthRefusal(.unauthorized, "authentication required", challenge: challenge())
@@ -178,10 +178,10 @@ extension AuthService {
             case .storeUnavailable, .limited: throw error
             }
             let now = clock.instant()
-            if let retryAfter = limits.withLock({ $0.asked(from: caller.address, at: now) }) {
+            if let retryAfter = limits.withLock({ $0.asked(from: caller.network, at: now) }) {
                 throw .limited(retryAfter: retryAfter)
             }
-            guard let delay = delays.withLock({ $0.failed(from: caller.address, at: now) }) else {
+            guard let delay = delays.withLock({ $0.failed(from: caller.network, at: now) }) else {
                 throw .limited(retryAfter: LoginDelays.longest)
             }
             await clock.pause(delay - (now - began))

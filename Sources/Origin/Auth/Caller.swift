@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import HTTPServer
 package import Hummingbird
 package import OriginHTTP
 import Telemetry
@@ -33,6 +34,9 @@ package struct Caller: Sendable {
         case .known(let address, _): address
         }
     }
+
+    /// For whom limits count; `nil`: all whose address is not known.
+    var network: ClientNetwork? { ClientNetwork(address) }
 
     package var requestID: String {
         switch source {

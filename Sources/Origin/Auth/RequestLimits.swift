@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// How often each token may be used, and how often each address may ask without one that counts. A pure value: no
-/// clock, lock or I/O.
+package import HTTPServer
+
+/// How often each token may be used, and how often each address, or IPv6 /64, may ask without one that counts. A pure
+/// value: no clock, lock or I/O.
 ///
 /// One pull of 50 GB asks 6,000 times, a whole fleet may share a token, and hundreds of machines may stand behind one
 /// address: so what bears a valid token counts for that token alone, never for its address, and the default is beyond
@@ -32,7 +34,7 @@ package struct RequestLimits: Sendable {
 
     private let rates: Rates
     private var tokens = BoundedCache<Int64, TokenBucket>(generationCountMax: 8192)
-    private var addresses = BoundedCache<String, TokenBucket>(generationCountMax: 8192)
+    private var addresses = BoundedCache<ClientNetwork?, TokenBucket>(generationCountMax: 8192)
 
     /// Tokens that were used since the last `takeUsed`. What finds no place is written down the next time.
     private var usedTokens: Set<Int64> = []
@@ -54,7 +56,7 @@ package struct RequestLimits: Sendable {
     }
 
     /// - Returns: `nil` if the address may ask now; otherwise when it may again.
-    package mutating func asked(from address: String, at now: ContinuousClock.Instant) -> Duration? {
+    package mutating func asked(from address: ClientNetwork?, at now: ContinuousClock.Instant) -> Duration? {
         guard let rate = rates.perAddress else { return nil }
         return addresses.update(address, default: TokenBucket(rate, at: now)) { $0.take(rate, at: now) }
     }

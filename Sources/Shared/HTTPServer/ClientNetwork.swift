@@ -2,8 +2,8 @@
 
 package import NIOCore
 
-/// Whose connection it is, as far as a limit per address can tell: an IPv4 address, or the /64 of an IPv6 one, since a
-/// single customer has all of that.
+/// Whose connection or request it is, as far as a limit per address can tell: an IPv4 address, or the /64 of an IPv6 one,
+/// since a single customer has all of that.
 package enum ClientNetwork: Hashable, Sendable {
     /// The address's four bytes.
     case v4(UInt32)
@@ -17,6 +17,10 @@ package enum ClientNetwork: Hashable, Sendable {
         else { return nil }
         self = network
     }
+
+    /// - Parameter address: As text, without a port.
+    /// - Returns: `nil` for what is no IP address.
+    package init?(_ address: String) { self.init(try? SocketAddress(ipAddress: address, port: 0)) }
 
     /// - Parameter bytes: `sockaddr_in`, whose address is at byte 4, or `sockaddr_in6`, where it is at byte 8.
     private static func network(_ bytes: UnsafeRawBufferPointer, _ address: SocketAddress?) -> ClientNetwork? {
