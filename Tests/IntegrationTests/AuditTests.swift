@@ -234,6 +234,9 @@ extension Integration.OneSystem {
                 try BoundedJSON.parse(Array($0.utf8), limits: JSONLimits(bytesMax: 1 << 20))
             }
             #expect(events == list)
+            let api = try await OpenAPI(admin)
+            let schema = try #require(try api.operation("organization.audit.list").line)
+            #expect(events.flatMap { api.violations($0, of: schema) } == [])
             #expect(answer.text.last == "\n")
             let ids = events.compactMap { $0["id"]?.integerValue }
             #expect(ids == ids.sorted() && Set(ids).count == events.count && ids.count > 5)

@@ -20,6 +20,8 @@ struct AdminRoute: Sendable {
     let status: HTTPResponse.Status
     /// `nil`: nothing.
     let answer: Schema?
+    /// What is one line of the answer with `format=ndjson`, for a route that has that.
+    let line: Schema?
     /// Whether a repeated call is a success of its own, `AdminAnswer.found`.
     let findsAgain: Bool
     let perform: @Sendable (AdminRequest) async throws -> AdminAnswer
@@ -34,6 +36,7 @@ struct AdminRoute: Sendable {
         takes body: Schema? = nil,
         status: HTTPResponse.Status = .ok,
         answers answer: Schema? = nil,
+        orLinesOf line: Schema? = nil,
         findsAgain: Bool = false,
         _ perform: @escaping @Sendable (AdminRequest) async throws -> AdminAnswer
     ) {
@@ -46,10 +49,12 @@ struct AdminRoute: Sendable {
         self.body = body
         self.status = status
         self.answer = answer
+        self.line = line
         self.findsAgain = findsAgain
         self.perform = perform
     }
 
+    static let lineType = "application/x-ndjson"
     static let paging: [Schema.Field] = [
         .optional("limit", .integer, "At most so many, 1 to 1000; 100 unless given."),
         .optional("after", .text, "`next` of the page before."),

@@ -31,11 +31,12 @@ struct AuditRoutes {
         [
             AdminRoute(
                 .get, "audit", needs: .administrator, "audit.list", Self.about + " Of the whole deployment.",
-                query: Self.query, answers: Self.schema.page
+                query: Self.query, answers: Self.schema.page, orLinesOf: Self.schema
             ) { request in try await list(request, organizationID: nil) },
             AdminRoute(
                 .get, "organizations/{organization}/audit", needs: .owner, "organization.audit.list",
-                Self.about + " Of one organization.", query: Self.query, answers: Self.schema.page
+                Self.about + " Of one organization.", query: Self.query, answers: Self.schema.page,
+                orLinesOf: Self.schema
             ) { request in try await list(request, organizationID: request.organization.id) },
         ]
     }
@@ -72,7 +73,7 @@ struct AuditRoutes {
             try await writer.finish(nil)
         }
         return Response(
-            status: .ok, headers: [.contentType: "application/x-ndjson", .cacheControl: "no-store"], body: body)
+            status: .ok, headers: [.contentType: AdminRoute.lineType, .cacheControl: "no-store"], body: body)
     }
 
     private static func document(_ record: AuditRecord) -> JSONValue {

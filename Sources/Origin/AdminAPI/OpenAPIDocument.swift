@@ -80,11 +80,12 @@ enum OpenAPIDocument {
     }
 
     private static func responses(_ route: AdminRoute) -> [JSONMember] {
-        let body: JSONValue = route.answer.map { ["content": json($0)] } ?? [:]
+        let lineContent: JSONValue = route.line.map { [AdminRoute.lineType: lines(of: $0)] } ?? [:]
+        let body: JSONValue = route.answer.map { ["content": json($0).adding(lineContent)] } ?? [:]
         let content: JSONValue = ["description": .string(route.status.reasonPhrase)]
         let problem: JSONValue = [
             "description": "A refusal.",
-            "content": ["application/problem+json": ["schema": Schema.Kind.object(Problem.schema).document]],
+            "content": ["application/problem+json": media(Problem.schema)],
         ]
         let again: JSONValue = ["description": "It was there already."]
         return [JSONMember(name: String(route.status.code), value: content.adding(body))]
@@ -92,7 +93,15 @@ enum OpenAPIDocument {
             + [JSONMember(name: "default", value: problem)]
     }
 
-    private static func json(_ schema: Schema) -> JSONValue {
-        ["application/json": ["schema": Schema.Kind.object(schema).document]]
+    private static func json(_ schema: Schema) -> JSONValue { ["application/json": media(schema)] }
+
+    /// OpenAPI 3.1 has no schema for the parts of a stream.
+    private static func lines(of schema: Schema) -> JSONValue {
+        [
+            "schema": ["type": "string", "description": .string("One \(schema.name) a line.")],
+            "x-depot-line": Schema.Kind.object(schema).document,
+        ]
     }
+
+    private static func media(_ schema: Schema) -> JSONValue { ["schema": Schema.Kind.object(schema).document] }
 }

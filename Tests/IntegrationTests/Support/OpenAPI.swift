@@ -18,6 +18,8 @@ struct OpenAPI: Sendable {
         let body: JSONValue?
         /// Documented statuses, each with the schema of its body if it has one.
         let answers: [Int: JSONValue?]
+        /// Schema of one line of a success that has lines.
+        let line: JSONValue?
         let queryNames: [String]
 
         var name: String { "\(method) \(path)" }
@@ -59,10 +61,12 @@ struct OpenAPI: Sendable {
             answers[status] = .some(answer.value["content"]?["application/json"]?["schema"])
         }
         let parameters = value["parameters"]?.arrayValue ?? []
+        let contents = value["responses"]?.objectValue?.compactMap { $0.value["content"] } ?? []
         return Operation(
             method: member.name.uppercased(), path: path, id: try #require(value["operationId"]?.stringValue),
             right: try #require(value["x-depot-right"]?.stringValue),
             body: value["requestBody"]?["content"]?["application/json"]?["schema"], answers: answers,
+            line: contents.lazy.compactMap { $0["application/x-ndjson"]?["x-depot-line"] }.first,
             queryNames: parameters.filter { $0["in"] == "query" }.compactMap { $0["name"]?.stringValue })
     }
 
