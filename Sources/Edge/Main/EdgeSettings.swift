@@ -24,6 +24,7 @@ struct EdgeSettings: Sendable {
     let logFormat: LogFormat
     let logLevel: Logger.Level
     let writesAccessLog: Bool
+    let allowsCoreFiles: Bool
 
     enum Switch: String, CaseIterable { case on, off }
 
@@ -51,6 +52,7 @@ struct EdgeSettings: Sendable {
         logFormat = settings.choice("DEPOT_LOG_FORMAT", default: .text)
         logLevel = settings.choice("DEPOT_LOG_LEVEL", default: .info)
         writesAccessLog = settings.choice("DEPOT_ACCESS_LOG", default: Switch.on) == .on
+        allowsCoreFiles = settings.choice("DEPOT_CORE_FILES", default: Switch.off) == .on
         cacheDirectory = try settings.required("DEPOT_CACHE_DIRECTORY")
         credentialFile = try settings.required("DEPOT_CREDENTIAL_FILE")
         try settings.finish()

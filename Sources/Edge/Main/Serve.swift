@@ -38,6 +38,8 @@ struct Serve: AsyncParsableCommand {
     @Option(help: "text or json (text).") var logFormat: String?
     @Option(help: "trace, debug, info, notice, warning, error or critical (info).") var logLevel: String?
     @Option(help: "on or off (on).") var accessLog: String?
+    @Option(help: "on or off (off): whether a crash may write the memory, secrets included, to a core file.")
+    var coreFiles: String?
     @Flag(help: "Checks the settings and exits.") var checkConfig = false
 
     private var flags: [String: String] {
@@ -49,7 +51,7 @@ struct Serve: AsyncParsableCommand {
             "CONNECTION_COUNT_MAX": connectionCountMax,
             "CONNECTION_COUNT_PER_ADDRESS_MAX": connectionCountPerAddressMax, "DRAIN_SECONDS": drainSeconds,
             "TLS_CERTIFICATE": tlsCertificate, "TLS_KEY": tlsKey, "CA_FILE": caFile, "PORT_FILE": portFile,
-            "LOG_FORMAT": logFormat, "LOG_LEVEL": logLevel, "ACCESS_LOG": accessLog,
+            "LOG_FORMAT": logFormat, "LOG_LEVEL": logLevel, "ACCESS_LOG": accessLog, "CORE_FILES": coreFiles,
         ]
         return Dictionary(
             uniqueKeysWithValues: options.compactMap { key, value in value.map { ("DEPOT_" + key, $0) } })
@@ -65,6 +67,7 @@ struct Serve: AsyncParsableCommand {
         if checkConfig { return }
         LogSetup.bootstrap(format: settings.logFormat, level: settings.logLevel, program: "depot-edge")
         OpenFileLimit.raise()
+        if settings.allowsCoreFiles { CrashTraces.allowCoreFiles() }
         do {
             try await EdgeNode(settings: settings).run()
         } catch {

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Config
+import Disk
 import Glibc
 import OriginCommandLine
 import Telemetry
@@ -31,6 +32,7 @@ enum Program {
     static func main() async {
         // A client or a pipe that goes away is an error of the write, not the end of the process.
         signal(SIGPIPE, SIG_IGN)
+        CrashTraces.forbid()
         do {
             var command = try DepotOrigin.parseAsRoot()
             if var asynchronous = command as? any AsyncParsableCommand {

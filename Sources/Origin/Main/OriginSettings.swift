@@ -39,6 +39,7 @@ struct OriginSettings: Sendable {
     let logFormat: LogFormat
     let logLevel: Logger.Level
     let writesAccessLog: Bool
+    let allowsCoreFiles: Bool
 
     enum Switch: String, CaseIterable { case on, off }
 
@@ -89,6 +90,7 @@ struct OriginSettings: Sendable {
         logFormat = settings.choice("DEPOT_LOG_FORMAT", default: .text)
         logLevel = settings.choice("DEPOT_LOG_LEVEL", default: .info)
         writesAccessLog = settings.choice("DEPOT_ACCESS_LOG", default: Switch.on) == .on
+        allowsCoreFiles = settings.choice("DEPOT_CORE_FILES", default: Switch.off) == .on
         let dataDirectory: String = try settings.required("DEPOT_DATA_DIRECTORY", check: Self.pathFault)
         try settings.finish()
 

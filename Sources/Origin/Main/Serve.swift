@@ -55,6 +55,8 @@ struct Serve: AsyncParsableCommand {
     @Option(help: "text or json (text).") var logFormat: String?
     @Option(help: "trace, debug, info, notice, warning, error or critical (info).") var logLevel: String?
     @Option(help: "on or off (on).") var accessLog: String?
+    @Option(help: "on or off (off): whether a crash may write the memory, secrets included, to a core file.")
+    var coreFiles: String?
     @Flag(help: "Checks the settings and exits.") var checkConfig = false
 
     private var flags: [String: String] {
@@ -72,7 +74,7 @@ struct Serve: AsyncParsableCommand {
             "REQUESTS_PER_SECOND_PER_ADDRESS": requestsPerSecondPerAddress,
             "TLS_CERTIFICATE": tlsCertificate,
             "TLS_KEY": tlsKey, "PORT_FILE": portFile, "LOG_FORMAT": logFormat, "LOG_LEVEL": logLevel,
-            "ACCESS_LOG": accessLog,
+            "ACCESS_LOG": accessLog, "CORE_FILES": coreFiles,
         ]
         return Dictionary(
             uniqueKeysWithValues: options.compactMap { key, value in value.map { ("DEPOT_" + key, $0) } })
@@ -83,6 +85,7 @@ struct Serve: AsyncParsableCommand {
         if checkConfig { return }
         LogSetup.bootstrap(format: settings.logFormat, level: settings.logLevel, program: "depot-origin")
         OpenFileLimit.raise()
+        if settings.allowsCoreFiles { CrashTraces.allowCoreFiles() }
         try await OriginNode(settings: settings).run()
     }
 }
