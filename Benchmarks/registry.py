@@ -119,9 +119,9 @@ def before(bench):
     sides = [(Asked.of(bench, system), system.bearer()) for system in (now, former)]
     pids = [now.origin_pid], [former.origin_pid]
     return [
-        bench.pairs(Row("P12 manifest GET by tag, 64 connections, beside before", "req/s", "≥ 0.95"),
+        bench.pairs(Row("before: manifest GET by tag, 64 connections (P12)", "req/s", "≥ 0.95"),
                     *(asked.manifests([bearer]) for asked, bearer in sides), *pids),
-        bench.pairs(Row("P13 307 for a blob, 64 connections, beside before", "req/s", "≥ 0.95"),
+        bench.pairs(Row("before: 307 for a blob, 64 connections (P13)", "req/s", "≥ 0.95"),
                     *(asked.blobs([bearer]) for asked, bearer in sides), *pids),
     ]
 
