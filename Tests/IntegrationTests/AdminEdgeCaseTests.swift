@@ -52,6 +52,40 @@ extension Integration.OneSystem {
             api.expectProblem(answer, [400, 422], "a condition")
         }
 
+        @Test("a parameter that is given twice is refused, and a number out of the documented range")
+        func parameters() async throws {
+            let api = try await OpenAPI(admin)
+            let tenant = try await Tenant(system)
+            let values = [
+                "organization": tenant.name, "project": tenant.project, "user": tenant.owner.name,
+                "member": tenant.member.name, "token": "1", "trust": "1", "repository": "app",
+            ]
+            for operation in api.operations {
+                let path = operation.path(values)
+                for name in operation.queryNames {
+                    let answer = try await admin.ask(operation.method, "\(path)?\(name)=1&\(name)=1")
+                    api.expectProblem(answer, [400], "\(operation.name) \(name) twice")
+                    #expect(answer.text.contains("more than once"), "\(answer.text)")
+                }
+                for property in operation.body.map(api.resolved)?["properties"]?.objectValue ?? [] {
+                    guard let least = property.value["minimum"]?.integerValue,
+                        let most = property.value["maximum"]?.integerValue
+                    else { continue }
+                    for number in [.min, least - 1, most + 1, .max] {
+                        let body: JSONValue = ["name": "x", "repository": "app"]
+                        let known = body.objectValue?.filter { member in
+                            operation.body.map(api.resolved)?["properties"]?[member.name] != nil
+                        }
+                        let answer = try await admin.ask(
+                            operation.method, path,
+                            JSONValue.object(known ?? []).adding([property.name: .integer(number)]))
+                        api.expectProblem(answer, [422], "\(operation.name) \(property.name) \(number)")
+                        #expect(answer.text.contains("\(property.name) must be \(least) to \(most)"), "\(answer.text)")
+                    }
+                }
+            }
+        }
+
         /// A body that would be good but for one text.
         private static func body(of schema: JSONValue, with name: String, _ text: String) -> JSONValue {
             let good: [String: JSONValue] = [

@@ -121,9 +121,10 @@ package struct AdminAPI: RouteGroup {
         if let unknown = items.names.first(where: { name in !route.query.contains { $0.name == name } }) {
             throw Problem(.badRequest, "unknown parameter \"\(unknown.prefix(64))\"")
         }
-        // Which no text of the database can hold.
-        guard items.names.allSatisfy({ name in items.all(name).allSatisfy { !$0.utf8.contains(0) } }) else {
-            throw Problem(.badRequest, "a parameter has NUL in it")
+        for name in items.names {
+            guard let value = items.only(name) else { throw Problem(.badRequest, "\(name) is given more than once") }
+            // Which no text of the database can hold.
+            guard !value.utf8.contains(0) else { throw Problem(.badRequest, "\(name) has NUL in it") }
         }
         return items
     }

@@ -81,9 +81,8 @@ struct AdminRequest: Sendable {
     /// - Throws: 400.
     var limit: Int {
         get throws(Problem) {
-            let values = query.all("limit")
-            guard let text = values.first else { return Self.pageCount }
-            guard values.count == 1, let limit = Int(text), (1...Self.pageCountMax).contains(limit) else {
+            guard let text = query.only("limit") else { return Self.pageCount }
+            guard let limit = Int(text), (1...Self.pageCountMax).contains(limit) else {
                 throw Problem(.badRequest, "limit must be 1 to \(Self.pageCountMax)")
             }
             return limit
@@ -94,9 +93,8 @@ struct AdminRequest: Sendable {
     /// - Throws: 400 for a text that no page has given out.
     var after: String {
         get throws(Problem) {
-            let values = query.all("after")
-            guard let text = values.first else { return "" }
-            guard values.count == 1, let bytes = Base64URL.decode(text), !bytes.contains(0),
+            guard let text = query.only("after") else { return "" }
+            guard let bytes = Base64URL.decode(text), !bytes.contains(0),
                 let last = String(validating: bytes, as: UTF8.self)
             else { throw Problem(.badRequest, "after is not the next of another page") }
             return last

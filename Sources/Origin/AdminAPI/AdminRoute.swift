@@ -56,7 +56,7 @@ struct AdminRoute: Sendable {
 
     static let lineType = "application/x-ndjson"
     static let paging: [Schema.Field] = [
-        .optional("limit", .integer, "At most so many, 1 to 1000; 100 unless given."),
+        .optional("limit", .count(1...Int64(AdminRequest.pageCountMax)), "At most so many; 100 unless given."),
         .optional("after", .text, "`next` of the page before."),
     ]
 }

@@ -8,6 +8,8 @@ package struct Schema: Sendable {
     indirect enum Kind: Sendable {
         case text
         case integer
+        /// A whole number of a range.
+        case count(ClosedRange<Int64>)
         case number
         case boolean
         /// RFC 3339, UTC.
@@ -80,6 +82,10 @@ extension Schema.Kind {
         switch self {
         case .text, .instant: guard value.stringValue != nil else { throw refuse("a text") }
         case .integer: guard value.integerValue != nil else { throw refuse("a whole number") }
+        case .count(let range):
+            guard let number = value.integerValue, range.contains(number) else {
+                throw refuse("\(range.lowerBound) to \(range.upperBound)")
+            }
         case .number: guard case .number = value else { throw refuse("a number") }
         case .boolean: guard case .bool = value else { throw refuse("true or false") }
         case .choice(let choices):
@@ -105,6 +111,11 @@ extension Schema.Kind {
         switch self {
         case .text: ["type": "string"]
         case .integer: ["type": "integer", "format": "int64"]
+        case .count(let range):
+            [
+                "type": "integer", "format": "int64", "minimum": .integer(range.lowerBound),
+                "maximum": .integer(range.upperBound),
+            ]
         case .number: ["type": "number"]
         case .boolean: ["type": "boolean"]
         case .instant: ["type": "string", "format": "date-time"]

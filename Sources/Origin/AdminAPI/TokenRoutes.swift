@@ -9,10 +9,7 @@ import OriginMetadata
 /// Tokens of users, organizations and projects, and pull tokens. A secret is in the answer that makes it, once, and
 /// nowhere else.
 struct TokenRoutes {
-    /// Of a pull token, in seconds.
-    private static let pullLifetime = (default: Int64(3600), max: Int64(86_400))
-    /// Of any other that has one: ten years.
-    private static let lifetimeSecondsMax: Int64 = 10 * 366 * 86_400
+    private static let pullLifetimeSeconds: Int64 = 3600
 
     let changes: AdminChanges
 
@@ -29,9 +26,9 @@ struct TokenRoutes {
     private static let made = schema.adding(
         [.required("token", .text, "The secret: shown this once.")], named: "NewTokenAnswer")
     private static let lifetime = Schema.Field.optional(
-        "ttl_seconds", .integer, "How long it counts; for ever if it is not given.")
+        "ttl_seconds", .count(1...10 * 366 * 86_400), "How long it counts; for ever if it is not given.")
     private static let pullLifetimeField = Schema.Field.optional(
-        "ttl_seconds", .integer, "How long it counts: 3600 unless given, at most 86400.")
+        "ttl_seconds", .count(1...86_400), "How long it counts: 3600 unless given.")
 
     private static func document(_ token: TokenRecord) -> JSONValue {
         var members: [(name: String, value: JSONValue?)] = [
@@ -65,7 +62,7 @@ struct TokenRoutes {
                 takes: Schema("NewUserToken", [.required("name", .text), Self.lifetime]), status: .created,
                 answers: Self.made
             ) { request in
-                try await create(request, .user, of: .user(user(request).id), expiresAt: expiry(request))
+                try await create(request, .user, of: .user(user(request).id), expiresAt: Self.expiry(request))
             },
             AdminRoute(
                 .delete, "users/{user}/tokens/{token}", needs: .user, "user.token.revoke",
@@ -97,7 +94,7 @@ struct TokenRoutes {
                 answers: Self.made
             ) { request in
                 let owner = TokenOwner.organization(try request.organization.id)
-                return try await create(request, .organization, of: owner, expiresAt: expiry(request))
+                return try await create(request, .organization, of: owner, expiresAt: Self.expiry(request))
             },
             AdminRoute(
                 .delete, "organizations/{organization}/tokens/{token}", needs: .owner, "token.revoke",
@@ -112,7 +109,7 @@ struct TokenRoutes {
             ) { request in
                 let project = try request.project
                 let owner = TokenOwner.project(project.id, organizationID: project.organizationID)
-                return try await create(request, .project, of: owner, expiresAt: expiry(request))
+                return try await create(request, .project, of: owner, expiresAt: Self.expiry(request))
             },
         ]
     }
@@ -165,24 +162,17 @@ struct TokenRoutes {
     }
 
     private func createPull(_ request: AdminRequest, of owner: TokenOwner) async throws -> AdminAnswer {
-        let seconds = request.body["ttl_seconds"]?.integerValue ?? Self.pullLifetime.default
-        guard (1...Self.pullLifetime.max).contains(seconds) else {
-            throw Problem(.unprocessableContent, "ttl_seconds must be 1 to \(Self.pullLifetime.max)")
-        }
         let name = try request.name("name", of: request.text("name") ?? "pull")
         return try await create(
             request, .pull, of: owner, name: name, isNameUnique: false,
-            expiresAt: Date(timeIntervalSinceNow: Double(seconds)), maker: TokenMaker(request.identity))
+            expiresAt: Self.expiry(request) ?? Date(timeIntervalSinceNow: Double(Self.pullLifetimeSeconds)),
+            maker: TokenMaker(request.identity))
     }
 
     // MARK: Doing it
 
-    private func expiry(_ request: AdminRequest) throws(Problem) -> Date? {
-        guard let seconds = request.body["ttl_seconds"]?.integerValue else { return nil }
-        guard (1...Self.lifetimeSecondsMax).contains(seconds) else {
-            throw Problem(.unprocessableContent, "ttl_seconds must be 1 to \(Self.lifetimeSecondsMax)")
-        }
-        return Date(timeIntervalSinceNow: Double(seconds))
+    private static func expiry(_ request: AdminRequest) -> Date? {
+        request.body["ttl_seconds"]?.integerValue.map { Date(timeIntervalSinceNow: Double($0)) }
     }
 
     private func list(_ request: AdminRequest, of owner: TokenOwner) async throws -> AdminAnswer {

@@ -92,7 +92,11 @@ struct OpenAPI: Sendable {
         case ("string", .string(let text)):
             let isInstant = schema["format"] == "date-time"
             return isInstant && (try? Date(text, strategy: .iso8601)) == nil ? ["\(place): no date-time"] : []
-        case ("integer", .number): return value.integerValue == nil ? ["\(place): not a whole number"] : []
+        case ("integer", .number):
+            guard let number = value.integerValue else { return ["\(place): not a whole number"] }
+            let least = schema["minimum"]?.integerValue ?? .min
+            let most = schema["maximum"]?.integerValue ?? .max
+            return (least...most).contains(number) ? [] : ["\(place): out of its range"]
         case ("number", .number), ("boolean", .bool): return []
         case ("array", .array(let values)):
             guard let items = schema["items"] else { return ["\(place): the schema says nothing of the items"] }
