@@ -9,6 +9,8 @@ extension RealClients {
     @Suite struct AccessTests {
         enum Kind: String, CaseIterable, CustomTestStringConvertible, Sendable {
             case user, organization, project, pull
+            /// What a CI job's identity token is exchanged for, and that token itself.
+            case trust, job
 
             var testDescription: String { rawValue }
         }
@@ -30,7 +32,14 @@ extension RealClients {
                 registry = try Registry(project)
             }
 
-            func token(_ kind: Kind) async throws -> String {
+            private struct NoIssuer: Error {}
+
+            /// - Parameter issuer: Of the identity tokens of jobs; for `trust` and `job`, and for nothing else.
+            func token(_ kind: Kind, issuer: LoopbackIssuer? = nil) async throws -> String {
+                if let issuer {
+                    let identityToken = try await identityToken(of: issuer)
+                    return kind == .job ? identityToken : try await exchanged(identityToken)
+                }
                 let organization = "organizations/\(description.organization)"
                 let name = ["name": UUID().uuidString]
                 let path =
@@ -39,16 +48,48 @@ extension RealClients {
                     case .organization: "\(organization)/tokens"
                     case .project: "\(organization)/projects/\(project)/tokens"
                     case .pull: "\(organization)/projects/\(project)/pull-tokens"
+                    case .trust, .job: throw NoIssuer()
                     }
                 return try #require(try await Self.ask(admin, description, path, name)["token"] as? String)
             }
 
+            /// Of a job that the project trusts.
+            private func identityToken(of issuer: LoopbackIssuer) async throws -> String {
+                let (audience, subject) = ("https://depot.example", "project:group/app:main")
+                let path = "organizations/\(description.organization)/projects/\(project)/trust"
+                _ = try await Self.ask(
+                    admin, description, path,
+                    [
+                        "name": "main", "provider": "generic", "issuer": issuer.url, "audience": audience,
+                        "conditions": ["sub": [subject]],
+                    ])
+                let end = Int(Date().timeIntervalSince1970) + 300
+                let claims: [String: Any] = [
+                    "iss": issuer.url, "sub": subject, "aud": audience, "jti": UUID().uuidString, "exp": end,
+                    "iat": end - 305,
+                ]
+                let json = try JSONSerialization.data(withJSONObject: claims, options: .withoutEscapingSlashes)
+                return try await issuer.token("p256", "ES256", Array(json))
+            }
+
+            private func exchanged(_ identityToken: String) async throws -> String {
+                let names = "urn:ietf:params:oauth:"
+                let form =
+                    "grant_type=\(names)grant-type:token-exchange&subject_token=\(identityToken)"
+                    + "&subject_token_type=\(names)token-type:id_token"
+                let answer = try await RawHTTP(description.origin).request(
+                    "POST", "/token", headers: [("Content-Type", "application/x-www-form-urlencoded")],
+                    body: Data(form.utf8))
+                let document = try JSONSerialization.jsonObject(with: answer.body) as? [String: Any]
+                return try #require(document?["access_token"] as? String, "\(answer.text)")
+            }
+
             private static func ask(
-                _ admin: RawHTTP, _ description: StackDescription, _ path: String, _ body: [String: String]
+                _ admin: RawHTTP, _ description: StackDescription, _ path: String, _ body: [String: Any]
             ) async throws -> [String: Any] {
                 let answer = try await admin.request(
                     "POST", "/api/v1/\(path)", headers: [("Authorization", "Bearer \(description.adminToken)")],
-                    body: try JSONEncoder().encode(body))
+                    body: try JSONSerialization.data(withJSONObject: body))
                 try #require(answer.status == 201, "\(path): \(answer.status) \(answer.text)")
                 return try #require(try JSONSerialization.jsonObject(with: answer.body) as? [String: Any])
             }
@@ -65,6 +106,17 @@ extension RealClients {
             "docker login with each kind of token: all pull, all but a pull token push, and that is told why",
             arguments: Kind.allCases)
         func dockerLogin(kind: Kind) async throws {
+            let issuer = [.trust, .job].contains(kind) ? try await LoopbackIssuer.start() : nil
+            do {
+                try await expectLogin(kind, issuer)
+            } catch {
+                try await issuer?.stop()
+                throw error
+            }
+            try await issuer?.stop()
+        }
+
+        private func expectLogin(_ kind: Kind, _ issuer: LoopbackIssuer?) async throws {
             let tenant = try await Tenant()
             let (layout, diffIDs) = try await Self.image()
             let clients = try currentClients()
@@ -74,7 +126,8 @@ extension RealClients {
             let scratch = try ScratchDirectory("login")
             let docker = clients.docker.asked(with: scratch.path)
             let host = tenant.registry.stack.registryHost
-            let login = try await docker.result("login", host, "-u", "x-token", "-p", try await tenant.token(kind))
+            let login = try await docker.result(
+                "login", host, "-u", "x-token", "-p", try await tenant.token(kind, issuer: issuer))
             #expect(login.status == 0, "\(login.summary)")
             #expect(try await docker.pull(reference) == diffIDs)
             try await docker.run("tag", reference, tenant.registry.reference("2"))

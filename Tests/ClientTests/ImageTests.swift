@@ -11,7 +11,7 @@ extension Tag {
 
 /// Everything here shares one stack and one pair of daemons, and runs one after the other, so that the counters of
 /// origin and edges can be read before and after a pull.
-@Suite(.serialized, .tags(.client), .stack(edges: 2), .clients)
+@Suite(.serialized, .tags(.client), .stack(edges: 2, environment: ["DEPOT_PRIVATE_ISSUERS": "127.0.0.1"]), .clients)
 enum RealClients {}
 
 private let mebibyte = 1 << 20
