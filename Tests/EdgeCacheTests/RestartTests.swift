@@ -20,7 +20,8 @@ struct RestartTests {
         let cached = try #require(try await second.open(blob))
         #expect(cached.isComplete)
         #expect(try await second.read(cached) == blob.bytes)
-        #expect(second.counter("depot_edge_checked_pieces_total") == blob.pieces.count)
+        // Once, and again where the kernel took pages back meanwhile.
+        #expect(second.counter("depot_edge_checked_pieces_total") >= blob.pieces.count)
     }
 
     @Test(
@@ -178,7 +179,9 @@ struct RestartTests {
     func empty() async throws {
         let first = try CacheFixture()
         let empty = TestBlob(byteCount: 0)
-        first.cache.commit(try first.partial(empty))
+        // Complete from the start, so the cache commits it by itself.
+        let made = try first.partial(empty)
+        #expect(await eventually { made.isComplete })
         let cached = try #require(try await first.reopened().open(empty))
         #expect(cached.isComplete && cached.pieces.count == 0)
     }
