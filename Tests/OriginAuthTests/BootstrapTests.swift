@@ -116,6 +116,28 @@ struct BootstrapTests {
         await database.close()
     }
 
+    @Test("a deployment without an administrator starts for the first time again, and keeps what it has")
+    func withoutAdministrator() async throws {
+        let lease = try await PostgresLease()
+        let folder = try TemporaryDirectory()
+        let database = try await lease.database()
+        let path = folder.path + "/bootstrap.json"
+        try await Self.bootstrap(database, path: path).run()
+        let lost = try #require(try Self.credentials(path))
+        // As Docs/operations.md says.
+        try await database.run { session throws(DatabaseError) in
+            _ = try session.query("UPDATE users SET is_administrator = false")
+        }
+        try await Self.bootstrap(database, path: path).run()
+        let credentials = try #require(try Self.credentials(path))
+        let administrator = try #require(try await database.token(secretSHA256: credentials.administratorToken.sha256))
+        #expect(Identity(administrator).isAdministrator)
+        let kept = try #require(try await database.token(secretSHA256: lost.token.sha256))
+        let made = try #require(try await database.token(secretSHA256: credentials.token.sha256))
+        #expect(kept.holder == made.holder, "the organization is the same")
+        await database.close()
+    }
+
     @Test("of origins that start together, one tells, and what it tells is true")
     func race() async throws {
         let lease = try await PostgresLease()
