@@ -91,6 +91,16 @@ struct BootstrapTests {
         #expect(events.map(\.action) == ["deployment.bootstrap"])
         #expect(events.first?.actor == "one-time token" && events.first?.address == "192.0.2.1")
 
+        // Elsewhere the same token stands for others: nobody makes the credentials of it alone.
+        let elsewhere = try await PostgresLease()
+        let other = try await elsewhere.database()
+        let unrelated = Self.bootstrap(other, path: nil, tokenPath: path)
+        try await unrelated.run()
+        let different = try await unrelated.redeem(token, of: AuthFixture.caller([]), judgedBy: fixture.service)
+        #expect(different.administratorToken.secret != credentials.administratorToken.secret)
+        #expect(different.token.secret != credentials.token.secret)
+        await other.close()
+
         // Later it is worth nothing, and the next start removes it.
         try await Self.bootstrap(database, path: nil, tokenPath: path, grace: .zero).run()
         #expect(try !Directory.exists(path))

@@ -9,9 +9,9 @@ package import OriginMetadata
 /// The first start of a deployment: an organization, an administrator and a token for each, told exactly once.
 ///
 /// The credentials go to a file (0600) or to a terminal, never to a log. With neither, a one-time token is left in a file
-/// of the data directory, and whoever redeems it is told them, for some minutes again: they follow from it, so that an
-/// answer that is lost costs nothing. A file is staged beside its place before the database
-/// commits, so that a crash in between loses nothing; the next start finds it and finishes.
+/// of the data directory, and whoever redeems it is told them, for some minutes again, so that an answer that is lost
+/// costs nothing. A file is staged beside its place before the database commits, so that a crash in between loses
+/// nothing; the next start finds it and finishes.
 package struct Bootstrap: Sendable {
     package enum Failure: Error, Sendable, CustomStringConvertible {
         case database(DatabaseError)
@@ -97,19 +97,16 @@ package struct Bootstrap: Sendable {
     }
 
     private func commit(_ credentials: BootstrapCredentials, detail: String) async throws(Failure) -> Bool {
-        let event = Self.event(credentials, by: "depot-origin", detail: detail)
+        let event = Self.event(by: "depot-origin", detail: detail)
         do throws(DatabaseError) { return try await database.bootstrap(credentials.seed, event) } catch {
             throw .database(error)
         }
     }
 
-    private static func event(
-        _ credentials: BootstrapCredentials, by actor: String, detail: String, of caller: Caller? = nil
-    ) -> AuditEvent {
-        let seed = credentials.seed
-        return AuditEvent(
+    private static func event(by actor: String, detail: String, of caller: Caller? = nil) -> AuditEvent {
+        AuditEvent(
             organization: nil, actor: actor, action: "deployment.bootstrap",
-            target: "organization \(seed.organization.text), user \(seed.userName)", outcome: .done, detail: detail,
+            target: BootstrapCredentials.subject, outcome: .done, detail: detail,
             address: caller?.address ?? "", requestID: caller?.requestID ?? "")
     }
 
@@ -121,16 +118,16 @@ package struct Bootstrap: Sendable {
     ) async throws(CredentialFault) -> BootstrapCredentials {
         try await auth.judged(caller) { () async throws(CredentialFault) in
             guard let token = BootstrapToken(text) else { throw .invalid }
-            let credentials = BootstrapCredentials(following: token)
-            let event = Self.event(credentials, by: "one-time token", detail: "redeemed", of: caller)
-            let isRedeemed: Bool
+            let event = Self.event(by: "one-time token", detail: "redeemed", of: caller)
+            let salt: [UInt8]?
             do throws(DatabaseError) {
-                isRedeemed = try await database.redeemBootstrap(
-                    tokenSHA256: token.sha256, credentials.seed, event, grace: grace)
+                salt = try await database.redeemBootstrap(
+                    tokenSHA256: token.sha256, salt: SecureRandom.bytes(32), grace: grace, event
+                ) { salt in BootstrapCredentials(following: token, salt: salt).seed }
             } catch { throw .storeUnavailable }
-            guard isRedeemed else { throw .invalid }
+            guard let salt else { throw .invalid }
             auth.invalidate()
-            return credentials
+            return BootstrapCredentials(following: token, salt: salt)
         }
     }
 

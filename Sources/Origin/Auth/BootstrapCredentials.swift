@@ -18,12 +18,16 @@ package struct BootstrapCredentials: Sendable {
             organization: firstOrganization, token: .generate(.organization), administratorToken: .generate(.user))
     }
 
-    /// Those that a one-time token stands for.
-    init(following token: BootstrapToken) {
+    /// Those that a one-time token stands for, together with the salt of its redemption.
+    init(following token: BootstrapToken, salt: [UInt8]) {
+        let master = token.secretBytes + salt
         self.init(
-            organization: Self.firstOrganization, token: .derived(.organization, from: token.secretBytes),
-            administratorToken: .derived(.user, from: token.secretBytes))
+            organization: Self.firstOrganization, token: .derived(.organization, from: master),
+            administratorToken: .derived(.user, from: master))
     }
+
+    /// What the first start makes, in the words of the audit log.
+    static var subject: String { "organization \(firstOrganization.text), user \(userName)" }
 
     private static var firstOrganization: OrganizationSlug {
         guard let organization = OrganizationSlug("demo") else { preconditionFailure("\"demo\" is a DNS label") }

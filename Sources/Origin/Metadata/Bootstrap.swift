@@ -62,28 +62,31 @@ extension Database {
 
     /// As `bootstrap`, for whoever has an open one-time token; all others are thereby closed.
     /// - Parameters:
-    ///   - seed: The same at each call with this token.
+    ///   - salt: What the seed is made with if this is the first call; random.
     ///   - grace: For so long after the first call, another one finds what that has made: its answer may be lost.
-    /// - Returns: `false` if the token is not open, or the deployment has an administrator otherwise.
+    ///   - seed: Makes it of the token and a salt.
+    /// - Returns: The salt that it was made with; `nil` if the token is not open, or the deployment has an administrator
+    ///   otherwise.
     package func redeemBootstrap(
-        tokenSHA256: [UInt8], _ seed: BootstrapSeed, _ event: AuditEvent, grace: Duration
-    ) async throws(DatabaseError) -> Bool {
+        tokenSHA256: [UInt8], salt: [UInt8], grace: Duration, _ event: AuditEvent,
+        seed: @escaping @Sendable (_ salt: [UInt8]) -> BootstrapSeed
+    ) async throws(DatabaseError) -> [UInt8]? {
         try await transaction { session throws(DatabaseError) in
             let open = try session.query(
                 """
-                SELECT redeemed_at IS NOT NULL FROM bootstrap_tokens
+                SELECT salt FROM bootstrap_tokens
                 WHERE secret_sha256 = $1
                     AND (redeemed_at IS NULL OR redeemed_at > now() - make_interval(secs => $2)) FOR UPDATE
                 """,
                 .bytea(tokenSHA256), .seconds(grace))
-            guard let row = open.first else { return false }
-            if try row[0] { return true }
-            let isMade = try Self.bootstrap(seed, event, session)
+            guard let row = open.first else { return nil }
+            if let former: [UInt8] = try row[optional: 0] { return former }
+            let isMade = try Self.bootstrap(seed(salt), event, session)
             // One that came too late stands for nothing.
             try session.query(
                 "DELETE FROM bootstrap_tokens WHERE secret_sha256 <> $1 OR NOT $2", .bytea(tokenSHA256), .bool(isMade))
-            try session.query("UPDATE bootstrap_tokens SET redeemed_at = now()")
-            return isMade
+            try session.query("UPDATE bootstrap_tokens SET redeemed_at = now(), salt = $1", .bytea(salt))
+            return isMade ? salt : nil
         }
     }
 

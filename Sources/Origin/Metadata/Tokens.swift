@@ -111,13 +111,15 @@ extension Database {
         }
     }
 
-    /// Removes tokens that expired longer ago than `age`, and what was kept so that no identity is exchanged twice.
+    /// Removes tokens that expired longer ago than `age`, what was kept so that no identity is exchanged twice, and what
+    /// redeemed one-time tokens could still be used for.
     package func removeEndedTokens(olderThan age: Duration) async throws(DatabaseError) {
         try await run { session throws(DatabaseError) in
             try session.query(
                 "DELETE FROM tokens WHERE expires_at < now() - make_interval(secs => $1)", .seconds(age))
             try session.query(
                 "DELETE FROM exchanged_identities WHERE expires_at < now() - make_interval(secs => $1)", .seconds(age))
+            try session.query("DELETE FROM bootstrap_tokens WHERE redeemed_at < now() - interval '1 hour'")
         }
     }
 }

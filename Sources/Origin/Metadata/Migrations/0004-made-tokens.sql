@@ -25,5 +25,9 @@ FROM tokens t
     LEFT JOIN projects p ON p.id = t.project_id
     LEFT JOIN repositories r ON r.id = t.repository_id;
 
--- A one-time token yields the same credentials again for a while: its answer may have been lost.
-ALTER TABLE bootstrap_tokens ADD COLUMN redeemed_at timestamptz;
+-- A one-time token yields the same credentials again for a while: its answer may have been lost. They follow from it and
+-- the salt, so that what is left of the one is worth nothing once the row is gone.
+ALTER TABLE bootstrap_tokens
+    ADD COLUMN redeemed_at timestamptz,
+    ADD COLUMN salt bytea,
+    ADD CHECK (num_nonnulls(redeemed_at, salt) IN (0, 2));
